@@ -1,0 +1,1 @@
+//! The catalog of instances, and the routing table derived from it.

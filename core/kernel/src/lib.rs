@@ -1,0 +1,1 @@
+//! Agents, offers, the DRF allocator and the task lifecycle.

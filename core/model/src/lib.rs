@@ -1,0 +1,1 @@
+//! The words: ids, resources, specs, states, scheduler calls and events, agent messages.

@@ -1,0 +1,1 @@
+//! One machine's decisions: start order, health verdicts, kill escalation, re-attach.

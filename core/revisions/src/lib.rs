@@ -1,0 +1,1 @@
+//! The desired tree: content-addressed nodes, history and diff.

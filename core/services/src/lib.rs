@@ -1,0 +1,1 @@
+//! Services, deployments, rolling upgrades, restarts and back-off.

@@ -1,0 +1,1 @@
+//! Drives the node core with containers, shims and probes.

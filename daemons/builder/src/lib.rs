@@ -1,0 +1,1 @@
+//! Git receive and Dockerfile builds: a commit becomes an image.

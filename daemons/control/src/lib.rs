@@ -1,0 +1,1 @@
+//! Leadership, load and persist; drives the cores.

@@ -1,0 +1,1 @@
+//! HTTP balancer over a routing-table snapshot.

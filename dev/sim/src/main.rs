@@ -1,0 +1,3 @@
+//! The seeded cluster simulator.
+
+fn main() {}

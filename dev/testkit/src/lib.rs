@@ -1,0 +1,1 @@
+//! Builders and the harness of end-to-end tests.

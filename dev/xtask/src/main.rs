@@ -1,0 +1,3 @@
+//! Chores of the house: tidy, bench, demo, dist, virtual machines.
+
+fn main() {}

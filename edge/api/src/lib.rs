@@ -1,0 +1,1 @@
+//! The native HTTP API, OpenAPI document and event stream.

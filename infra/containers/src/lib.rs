@@ -1,0 +1,1 @@
+//! Images, snapshots, OCI bundles and container networks.

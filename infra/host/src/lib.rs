@@ -1,0 +1,1 @@
+//! Clock, task supervision, shutdown, mailboxes and listeners.

@@ -1,0 +1,1 @@
+//! Versioned keys, guarded transactions, watch and leases.

@@ -1,0 +1,1 @@
+//! Log segments: read, follow, search.

@@ -1,0 +1,3 @@
+//! The binary: configuration, wiring, start and stop.
+
+fn main() {}
