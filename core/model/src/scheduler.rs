@@ -1,0 +1,115 @@
+//! The words between the kernel and a framework: the same that a foreign Mesos framework uses.
+//!
+//! Names and meaning follow the Mesos scheduler API (v1, Call and Event), so that `edge/compat` only translates.
+//! `services` speaks nothing else with the kernel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribute::Attributes;
+use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
+use crate::reason::Reason;
+use crate::resources::Resources;
+use crate::task::{TaskSpec, TaskStatus};
+
+/// Resources of one agent, held for one framework until accepted, declined or rescinded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its number, never reused.
+    pub id: OfferId,
+    /// Whose resources these are.
+    pub agent: AgentId,
+    /// What the agent says of itself.
+    pub attributes: Arc<Attributes>,
+    /// What is offered: the agent's whole free remainder.
+    pub resources: Resources,
+}
+
+/// Who subscribes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameworkInfo {
+    /// Its identity; the same again means it came back.
+    pub framework: FrameworkId,
+    /// A name for people.
+    pub name: String,
+    /// Its share against others, 1000 is normal.
+    pub weight_millis: u64,
+    /// How long its tasks outlive its connection.
+    pub failover_ms: u64,
+}
+
+/// What a framework asks of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Call {
+    /// Be offered resources and told of updates.
+    Subscribe(FrameworkInfo),
+    /// Launch tasks on offers, which must all be of one agent; what is left of them is declined with `refuse`.
+    Accept {
+        /// Offers of one agent.
+        offers: Vec<OfferId>,
+        /// Tasks that fit into them together.
+        launches: Vec<TaskSpec>,
+        /// Not to be offered the rest for this long.
+        refuse: Duration,
+    },
+    /// Give offers back.
+    Decline {
+        /// Offers of any agents.
+        offers: Vec<OfferId>,
+        /// Not to be offered these for this long.
+        refuse: Duration,
+    },
+    /// Clears all refusals: there is new work.
+    Revive,
+    /// No offers until revived.
+    Suppress,
+    /// End a task.
+    Kill {
+        /// Which.
+        task: TaskId,
+        /// Between the stop signal and SIGKILL; none means the template's.
+        grace: Option<Duration>,
+        /// Why, for people.
+        reason: Reason,
+    },
+    /// The update with this sequence number of this task has been taken to heart and persisted.
+    Acknowledge {
+        /// Whose update.
+        task: TaskId,
+        /// Which.
+        sequence: u64,
+    },
+    /// Tell the state of these tasks again; empty means all of this framework.
+    Reconcile(Vec<TaskId>),
+    /// End the framework with all its tasks.
+    Teardown,
+}
+
+/// What the kernel tells a framework.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// The subscription stands.
+    Subscribed(FrameworkId),
+    /// Take these, or decline them.
+    Offers(Vec<Offer>),
+    /// These offers are void.
+    Rescind(Vec<OfferId>),
+    /// A task's state. With a sequence number above 0 it comes again until acknowledged.
+    Update(TaskStatus),
+    /// The agent is gone; updates for its tasks follow.
+    AgentLost {
+        /// Which.
+        agent: AgentId,
+        /// Why the kernel thinks so.
+        reason: Reason,
+    },
+    /// A call was refused; nothing of it was done.
+    Refused {
+        /// Which call, in a word: `accept`, `kill`, ….
+        call: String,
+        /// Why.
+        reason: Reason,
+    },
+}
