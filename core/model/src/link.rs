@@ -3,6 +3,7 @@
 //! Orders and updates come again until they are answered; each side recognises repeats by task, run and sequence.
 //! Every message carries the cluster and the term: an agent ignores another cluster and lower terms (G4).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, ClusterId, RunId, TaskId, Term};
 use crate::reason::Reason;
+use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskStatus};
 
 /// A message from control with its authority.
@@ -82,6 +84,8 @@ pub enum ToControl {
         term: Term,
         /// The newest state of each task it has.
         tasks: Vec<TaskStatus>,
+        /// What each task that has not ended takes, so that control can account for tasks it does not know (G4).
+        held: BTreeMap<TaskId, Resources>,
     },
     /// A task's newest state. Comes again until acknowledged.
     Status(TaskStatus),
