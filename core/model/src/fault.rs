@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One broken rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fault {
     /// Path of the field: `template.health.interval`.
     pub field: String,

@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod attribute;
+pub mod caller;
 pub mod decision;
 pub mod digest;
 pub mod fault;
@@ -31,3 +32,4 @@ pub mod service;
 pub mod task;
 pub mod template;
 pub mod time;
+pub mod view;

@@ -1,0 +1,50 @@
+//! Why a request was not done.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+
+/// A problem document (RFC 9457), `application/problem+json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// A URI that names the kind of problem: `urn:kogge:problem:not-found`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The kind in a few words.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// What failed, then why, in this very case.
+    #[serde(default)]
+    pub detail: String,
+    /// What to do, often a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Every field of the request that breaks a rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
+}
+
+impl Problem {
+    /// The media type.
+    pub const MEDIA_TYPE: &str = "application/problem+json";
+    /// What every kind begins with.
+    pub const KIND_PREFIX: &str = "urn:kogge:problem:";
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })?;
+        for fault in &self.faults {
+            write!(f, "\n  {}: {}", fault.field, fault.rule)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
