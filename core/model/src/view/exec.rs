@@ -52,9 +52,9 @@ pub struct ExecRequest {
     pub user: Option<String>,
 }
 
-/// One frame.
+/// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Frame {
+pub enum ExecInput {
     /// Input for the command.
     Stdin(Vec<u8>),
     /// There is no more input.
@@ -66,13 +66,18 @@ pub enum Frame {
         /// Lines.
         rows: u16,
     },
+}
+
+/// What a client is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecOutput {
     /// What the command wrote to standard output.
     Stdout(Vec<u8>),
     /// What the command wrote to standard error.
     Stderr(Vec<u8>),
-    /// How the command ended.
+    /// How the command ended; the last frame.
     Exit(Exit),
-    /// Why the command could not be run, or was lost.
+    /// Why the command could not be run, or was lost; the last frame.
     Failed(Problem),
 }
 
@@ -85,8 +90,8 @@ pub enum FrameError {
         /// The announced length.
         bytes: u32,
     },
-    /// A type nobody knows.
-    #[error("frames of type {kind} are not known")]
+    /// A type that nobody knows, or that does not travel in this direction.
+    #[error("frames of type {kind} are not expected here")]
     Unknown {
         /// The type byte.
         kind: u8,
@@ -99,17 +104,47 @@ pub enum FrameError {
     },
 }
 
-impl Frame {
+/// What travels in one direction.
+pub trait Frame: Sized {
     /// Appends the frame to `out`. Longer input and output is cut into several frames.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Makes a frame of its type and payload.
+    ///
+    /// # Errors
+    /// When the type does not travel in this direction, or the payload does not fit it.
+    fn decode(kind: u8, payload: &[u8]) -> Result<Self, FrameError>;
+}
+
+impl Frame for ExecInput {
+    fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Stdin(bytes) => encode_chunks(1, bytes, out),
             Self::CloseStdin => encode_one(2, &[], out),
             Self::Resize { columns, rows } => {
-                let [a, b] = columns.to_be_bytes();
-                let [c, d] = rows.to_be_bytes();
+                let ([a, b], [c, d]) = (columns.to_be_bytes(), rows.to_be_bytes());
                 encode_one(3, &[a, b, c, d], out);
             }
+        }
+    }
+
+    fn decode(kind: u8, payload: &[u8]) -> Result<Self, FrameError> {
+        match (kind, payload) {
+            (1, bytes) => Ok(Self::Stdin(bytes.to_vec())),
+            (2, []) => Ok(Self::CloseStdin),
+            (2, _) => Err(FrameError::Malformed { frame: "CloseStdin" }),
+            (3, &[a, b, c, d]) => {
+                Ok(Self::Resize { columns: u16::from_be_bytes([a, b]), rows: u16::from_be_bytes([c, d]) })
+            }
+            (3, _) => Err(FrameError::Malformed { frame: "Resize" }),
+            (kind, _) => Err(FrameError::Unknown { kind }),
+        }
+    }
+}
+
+impl Frame for ExecOutput {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
             Self::Stdout(bytes) => encode_chunks(4, bytes, out),
             Self::Stderr(bytes) => encode_chunks(5, bytes, out),
             Self::Exit(exit) => encode_one(6, &json(exit), out),
@@ -117,22 +152,13 @@ impl Frame {
         }
     }
 
-    fn decode(kind: u8, payload: Vec<u8>) -> Result<Self, FrameError> {
-        let malformed = |frame| FrameError::Malformed { frame };
+    fn decode(kind: u8, payload: &[u8]) -> Result<Self, FrameError> {
+        let malformed = |frame| move |_| FrameError::Malformed { frame };
         match kind {
-            1 => Ok(Self::Stdin(payload)),
-            2 if payload.is_empty() => Ok(Self::CloseStdin),
-            2 => Err(malformed("CloseStdin")),
-            3 => match payload[..] {
-                [a, b, c, d] => {
-                    Ok(Self::Resize { columns: u16::from_be_bytes([a, b]), rows: u16::from_be_bytes([c, d]) })
-                }
-                _ => Err(malformed("Resize")),
-            },
-            4 => Ok(Self::Stdout(payload)),
-            5 => Ok(Self::Stderr(payload)),
-            6 => serde_json::from_slice(&payload).map(Self::Exit).map_err(|_| malformed("Exit")),
-            7 => serde_json::from_slice(&payload).map(Self::Failed).map_err(|_| malformed("Failed")),
+            4 => Ok(Self::Stdout(payload.to_vec())),
+            5 => Ok(Self::Stderr(payload.to_vec())),
+            6 => serde_json::from_slice(payload).map(Self::Exit).map_err(malformed("Exit")),
+            7 => serde_json::from_slice(payload).map(Self::Failed).map_err(malformed("Failed")),
             kind => Err(FrameError::Unknown { kind }),
         }
     }
@@ -190,7 +216,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// When the bytes are no frame.
-    pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
+    pub fn next_frame<F: Frame>(&mut self) -> Result<Option<F>, FrameError> {
         let rest = &self.buffer[self.start..];
         let [kind, a, b, c, d, body @ ..] = rest else { return Ok(None) };
         let announced = u32::from_be_bytes([*a, *b, *c, *d]);
@@ -199,7 +225,7 @@ impl FrameDecoder {
             return Err(FrameError::TooLong { bytes: announced });
         }
         let Some(payload) = body.get(..length) else { return Ok(None) };
-        let frame = Frame::decode(*kind, payload.to_vec())?;
+        let frame = F::decode(*kind, payload)?;
         self.start += HEADER_BYTES + length;
         Ok(Some(frame))
     }
@@ -217,61 +243,85 @@ mod tests {
 
     use super::*;
 
-    fn frames() -> impl Strategy<Value = Frame> {
-        let bytes = || proptest::collection::vec(any::<u8>(), 1..200);
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(any::<u8>(), 1..200)
+    }
+
+    fn input() -> impl Strategy<Value = ExecInput> {
         prop_oneof![
-            bytes().prop_map(Frame::Stdin),
-            Just(Frame::CloseStdin),
-            (any::<u16>(), any::<u16>()).prop_map(|(columns, rows)| Frame::Resize { columns, rows }),
-            bytes().prop_map(Frame::Stdout),
-            bytes().prop_map(Frame::Stderr),
-            any::<i32>().prop_map(|code| Frame::Exit(Exit::Code { code })),
-            any::<i32>().prop_map(|signal| Frame::Exit(Exit::Signal { signal })),
-            Just(Frame::Exit(Exit::OutOfMemory)),
-            "\\PC{0,40}".prop_map(|detail| Frame::Failed(Problem { detail, ..Problem::default() })),
+            bytes().prop_map(ExecInput::Stdin),
+            Just(ExecInput::CloseStdin),
+            (any::<u16>(), any::<u16>()).prop_map(|(columns, rows)| ExecInput::Resize { columns, rows }),
         ]
+    }
+
+    fn output() -> impl Strategy<Value = ExecOutput> {
+        prop_oneof![
+            bytes().prop_map(ExecOutput::Stdout),
+            bytes().prop_map(ExecOutput::Stderr),
+            any::<i32>().prop_map(|code| ExecOutput::Exit(Exit::Code { code })),
+            any::<i32>().prop_map(|signal| ExecOutput::Exit(Exit::Signal { signal })),
+            Just(ExecOutput::Exit(Exit::OutOfMemory)),
+            "\\PC{0,40}".prop_map(|detail| ExecOutput::Failed(Problem { detail, ..Problem::default() })),
+        ]
+    }
+
+    /// Sends the frames over a stream that is cut as `cuts` say.
+    fn through<F: Frame>(sent: &[F], cuts: &[usize]) -> Vec<F> {
+        let mut wire = Vec::new();
+        sent.iter().for_each(|frame| frame.encode(&mut wire));
+        let (mut decoder, mut got, mut rest) = (FrameDecoder::default(), Vec::new(), &wire[..]);
+        for cut in cuts.iter().cycle() {
+            let (now, later) = rest.split_at((*cut).min(rest.len()));
+            decoder.push(now);
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                got.push(frame);
+            }
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        assert!(decoder.is_between_frames());
+        got
     }
 
     proptest! {
         #[test]
         fn frames_survive_any_cutting_of_the_stream(
-            sent in proptest::collection::vec(frames(), 0..12),
+            up in proptest::collection::vec(input(), 0..12),
+            down in proptest::collection::vec(output(), 0..12),
             cuts in proptest::collection::vec(1usize..40, 1..40),
         ) {
-            let mut wire = Vec::new();
-            sent.iter().for_each(|frame| frame.encode(&mut wire));
-            let (mut decoder, mut got, mut rest) = (FrameDecoder::default(), Vec::new(), &wire[..]);
-            for cut in cuts.iter().cycle() {
-                let (now, later) = rest.split_at((*cut).min(rest.len()));
-                decoder.push(now);
-                while let Some(frame) = decoder.next_frame().unwrap() {
-                    got.push(frame);
-                }
-                rest = later;
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            prop_assert!(decoder.is_between_frames());
-            prop_assert_eq!(got, sent);
+            prop_assert_eq!(through(&up, &cuts), up);
+            prop_assert_eq!(through(&down, &cuts), down);
         }
 
         #[test]
         fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut decoder = FrameDecoder::default();
             decoder.push(&bytes);
-            while let Ok(Some(_)) = decoder.next_frame() {}
+            while let Ok(Some(_)) = decoder.next_frame::<ExecInput>() {}
+            decoder.push(&bytes);
+            while let Ok(Some(_)) = decoder.next_frame::<ExecOutput>() {}
         }
+    }
+
+    #[test]
+    fn frames_of_the_other_direction_are_refused() {
+        let mut decoder = FrameDecoder::default();
+        decoder.push(&[4, 0, 0, 0, 0]);
+        assert_eq!(decoder.next_frame::<ExecInput>(), Err(FrameError::Unknown { kind: 4 }));
     }
 
     #[test]
     fn long_output_is_cut_into_frames_within_the_bound() {
         let mut wire = Vec::new();
-        Frame::Stdout(vec![7; MAX_PAYLOAD_BYTES * 2 + 1]).encode(&mut wire);
+        ExecOutput::Stdout(vec![7; MAX_PAYLOAD_BYTES * 2 + 1]).encode(&mut wire);
         let mut decoder = FrameDecoder::default();
         decoder.push(&wire);
         let mut lengths = Vec::new();
-        while let Some(Frame::Stdout(bytes)) = decoder.next_frame().unwrap() {
+        while let Some(ExecOutput::Stdout(bytes)) = decoder.next_frame().unwrap() {
             lengths.push(bytes.len());
         }
         assert_eq!(lengths, [MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES, 1]);
@@ -281,7 +331,7 @@ mod tests {
     fn a_frame_over_the_bound_is_refused_before_its_payload_comes() {
         let mut decoder = FrameDecoder::default();
         decoder.push(&[4, 0, 1, 0, 1]);
-        assert_eq!(decoder.next_frame(), Err(FrameError::TooLong { bytes: 65_537 }));
+        assert_eq!(decoder.next_frame::<ExecOutput>(), Err(FrameError::TooLong { bytes: 65_537 }));
     }
 
     #[test]
