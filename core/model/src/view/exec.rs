@@ -338,7 +338,7 @@ mod tests {
     fn a_huge_problem_still_fits_a_frame() {
         let mut wire = Vec::new();
         let detail = "\u{1}".repeat(500_000);
-        Frame::Failed(Problem { detail: detail.clone(), hint: Some(detail), ..Problem::default() })
+        ExecOutput::Failed(Problem { detail: detail.clone(), hint: Some(detail), ..Problem::default() })
             .encode(&mut wire);
         assert!(wire.len() <= MAX_PAYLOAD_BYTES + HEADER_BYTES);
     }
