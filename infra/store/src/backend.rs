@@ -1,0 +1,3 @@
+//! The engines behind [`crate::Store`].
+
+pub mod redb;

@@ -1,0 +1,264 @@
+//! One durable transaction: everything that waited, applied one after the other.
+//!
+//! Each action sees what those before it did. One that is refused has changed nothing; only a fault of the disk
+//! fails the group as a whole.
+
+use std::sync::Arc;
+
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+
+use crate::{Batch, Commit, CommitError, Entry, Event, Guard, Key, LeaseId, Op, Revision};
+
+use super::record::{self, Malformed, Numbers};
+use super::tables::{BASE, HISTORY, KEYS, LEASE_KEYS, LEASES, META, span};
+
+/// Failed for all.
+pub(super) type Failed = redb::Error;
+/// Failed for all (outer), or for this one only (inner).
+type Attempt<T> = Result<Result<T, CommitError>, Failed>;
+
+/// How much history is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HistoryBounds {
+    pub(super) batches: u64,
+    pub(super) bytes: u64,
+}
+
+/// The open tables of one write transaction.
+pub(super) struct Group<'t> {
+    keys: Table<'t, &'static [u8], &'static [u8]>,
+    history: Table<'t, u64, &'static [u8]>,
+    leases: Table<'t, u64, u64>,
+    lease_keys: Table<'t, (u64, &'static [u8]), ()>,
+    meta: Table<'t, &'static str, u64>,
+    head: Revision,
+    history_bytes: u64,
+    outcome: Outcome,
+}
+
+/// What a group did.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// New batches, in order.
+    pub(super) batches: Vec<Arc<Batch>>,
+    /// Whether there is anything to make durable.
+    pub(super) has_changed: bool,
+    /// The size of the history afterwards.
+    pub(super) history_bytes: u64,
+}
+
+impl<'t> Group<'t> {
+    /// Opens the tables; `history_bytes` is their size after the group before.
+    pub(super) fn begin(txn: &'t WriteTransaction, history_bytes: u64) -> Result<Self, Failed> {
+        let history = txn.open_table(HISTORY)?;
+        let meta = txn.open_table(META)?;
+        let head = span(&history, &meta)?.head;
+        Ok(Self {
+            keys: txn.open_table(KEYS)?,
+            history,
+            leases: txn.open_table(LEASES)?,
+            lease_keys: txn.open_table(LEASE_KEYS)?,
+            meta,
+            head,
+            history_bytes,
+            outcome: Outcome::default(),
+        })
+    }
+
+    /// Applies a checked commit, or nothing of it.
+    pub(super) fn commit(&mut self, commit: Commit) -> Attempt<Revision> {
+        if let Some(error) = self.refusal(&commit)? {
+            return Ok(Err(error));
+        }
+        let revision = self.head.next();
+        let mut events = Vec::with_capacity(commit.ops.len());
+        for op in commit.ops {
+            match op {
+                Op::Put { key, value, lease } => {
+                    let numbers = self.put(&key, &value, lease, revision)?;
+                    let Numbers { created, modified, version, lease } = numbers;
+                    events.push(Event::Put(Entry { key, value, created, modified, version, lease }));
+                }
+                Op::Delete { key } => {
+                    if self.delete(&key)? {
+                        events.push(Event::Delete { key });
+                    }
+                }
+            }
+        }
+        self.finish_batch(events)?;
+        Ok(Ok(self.head))
+    }
+
+    /// Makes a lease; its id must be new.
+    pub(super) fn grant(&mut self, lease: LeaseId, ttl_ms: u64) -> Result<(), Failed> {
+        let old = self.leases.insert(lease.get(), ttl_ms)?;
+        assert!(old.is_none(), "lease ids are never used twice");
+        self.outcome.has_changed = true;
+        Ok(())
+    }
+
+    /// Ends a lease and deletes its keys, in one batch. False if there is none.
+    pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<bool, Failed> {
+        if self.leases.remove(lease.get())?.is_none() {
+            return Ok(false);
+        }
+        self.outcome.has_changed = true;
+        let (from, to) = ((lease.get(), &[][..]), (lease.get() + 1, &[][..]));
+        let mut owned = Vec::new();
+        for row in self.lease_keys.range(from..to)? {
+            owned.push(Key::from(row?.0.value().1));
+        }
+        let mut events = Vec::with_capacity(owned.len());
+        for key in owned {
+            let existed = self.delete(&key)?;
+            assert!(existed, "a lease owns only keys that exist");
+            events.push(Event::Delete { key });
+        }
+        self.finish_batch(events)?;
+        Ok(true)
+    }
+
+    /// Drops history below `before`.
+    pub(super) fn compact(&mut self, before: Revision) -> Result<(), Failed> {
+        while self.oldest()?.is_some_and(|oldest| oldest < before) {
+            self.drop_oldest()?;
+        }
+        self.meta.insert(BASE, self.head.get())?;
+        self.outcome.has_changed = true;
+        Ok(())
+    }
+
+    /// Keeps the history within its bounds, with some slack so that not every group has to drop.
+    pub(super) fn trim(&mut self, bounds: HistoryBounds) -> Result<(), Failed> {
+        const SLACK: u64 = 256;
+        let mut len = self.history.len()?;
+        if len <= bounds.batches + SLACK && self.history_bytes <= bounds.bytes {
+            return Ok(());
+        }
+        // The last batch stays: it carries the revision.
+        while len > 1 && (len > bounds.batches || self.history_bytes > bounds.bytes) {
+            self.drop_oldest()?;
+            len -= 1;
+        }
+        Ok(())
+    }
+
+    /// What was done; the transaction may then be committed.
+    pub(super) fn end(mut self) -> Outcome {
+        self.outcome.history_bytes = self.history_bytes;
+        self.outcome
+    }
+
+    fn oldest(&self) -> Result<Option<Revision>, Failed> {
+        Ok(self.history.first()?.map(|(revision, _)| Revision::new(revision.value())))
+    }
+
+    fn drop_oldest(&mut self) -> Result<(), Failed> {
+        let dropped = self.history.pop_first()?;
+        let bytes = dropped.map_or(0, |(_, record)| record.value().len());
+        self.history_bytes -= u64::try_from(bytes).expect("lengths fit");
+        Ok(())
+    }
+
+    /// Why a commit cannot apply, if so.
+    fn refusal(&self, commit: &Commit) -> Result<Option<CommitError>, Failed> {
+        for (index, guard) in commit.guards.iter().enumerate() {
+            if !self.holds(guard)? {
+                return Ok(Some(CommitError::Conflict { index }));
+            }
+        }
+        for (index, op) in commit.ops.iter().enumerate() {
+            if let Op::Put { lease: Some(lease), .. } = *op
+                && self.leases.get(lease.get())?.is_none()
+            {
+                return Ok(Some(CommitError::LeaseEnded { index, lease }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn holds(&self, guard: &Guard) -> Result<bool, Failed> {
+        let found = self.numbers(guard.key())?;
+        Ok(match guard {
+            Guard::Absent(_) => found.is_none(),
+            Guard::Present(_) => found.is_some(),
+            Guard::Modified(_, revision) => found.is_some_and(|numbers| numbers.modified == *revision),
+            Guard::Created(_, revision) => found.is_some_and(|numbers| numbers.created == *revision),
+        })
+    }
+
+    fn numbers(&self, key: &Key) -> Result<Option<Numbers>, Failed> {
+        let Some(record) = self.keys.get(&key[..])? else { return Ok(None) };
+        Ok(Some(record::read_numbers(record.value()).map_err(|_| damaged(key))?.0))
+    }
+
+    fn put(
+        &mut self,
+        key: &Key,
+        value: &[u8],
+        lease: Option<LeaseId>,
+        revision: Revision,
+    ) -> Result<Numbers, Failed> {
+        let old = self.numbers(key)?;
+        let numbers = Numbers {
+            created: old.map_or(revision, |old| old.created),
+            modified: revision,
+            version: old.map_or(0, |old| old.version) + 1,
+            lease,
+        };
+        let mut place = self.keys.insert_reserve(&key[..], record::entry_len(value))?;
+        record::write_entry(place.as_mut(), &numbers, value);
+        drop(place);
+        self.move_lease(key, old.and_then(|old| old.lease), lease)?;
+        Ok(numbers)
+    }
+
+    fn delete(&mut self, key: &Key) -> Result<bool, Failed> {
+        let lease = match self.keys.remove(&key[..])? {
+            None => return Ok(false),
+            Some(record) => record::read_numbers(record.value()).map_err(|_| damaged(key))?.0.lease,
+        };
+        self.move_lease(key, lease, None)?;
+        Ok(true)
+    }
+
+    fn move_lease(&mut self, key: &Key, from: Option<LeaseId>, to: Option<LeaseId>) -> Result<(), Failed> {
+        if from == to {
+            return Ok(());
+        }
+        if let Some(from) = from {
+            self.lease_keys.remove((from.get(), &key[..]))?;
+        }
+        if let Some(to) = to {
+            self.lease_keys.insert((to.get(), &key[..]), ())?;
+        }
+        Ok(())
+    }
+
+    fn finish_batch(&mut self, events: Vec<Event>) -> Result<(), Failed> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        self.head = self.head.next();
+        let len = record::batch_len(&events);
+        let mut place = self.history.insert_reserve(self.head.get(), len)?;
+        record::write_batch(place.as_mut(), &events);
+        drop(place);
+        self.history_bytes += u64::try_from(len).expect("lengths fit");
+        self.outcome.batches.push(Arc::new(Batch { revision: self.head, events }));
+        self.outcome.has_changed = true;
+        Ok(())
+    }
+}
+
+/// What a record that cannot be read means.
+pub(super) fn damaged(key: &Key) -> Failed {
+    Failed::Corrupted(format!("the record of key {key} is malformed"))
+}
+
+impl From<Malformed> for redb::Error {
+    fn from(_: Malformed) -> Self {
+        Self::Corrupted("a batch of the history is malformed".to_owned())
+    }
+}

@@ -1,0 +1,143 @@
+//! The way to the writer: bounded by bytes; who comes when it is full waits.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Commit, CommitError, LeaseId, Revision};
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Apply a checked commit.
+    Commit(Commit),
+    /// A new lease; no TTL: it lives until revoked or the store is opened again. The token is cancelled at its end.
+    Grant { ttl_ms: Option<u64>, lost: CancellationToken },
+    /// End a lease.
+    Revoke(LeaseId),
+    /// Drop history.
+    Compact { before: Revision },
+}
+
+/// What the writer answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// The store is at this revision.
+    At(Revision),
+    /// The lease is granted.
+    Granted(LeaseId),
+}
+
+pub(super) type Reply = Result<Done, CommitError>;
+
+/// An action on its way, with where its answer goes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) action: Action,
+    pub(super) reply: oneshot::Sender<Reply>,
+}
+
+/// All that waited.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) requests: Vec<Request>,
+    /// Leases whose holder went away and waits for no answer.
+    pub(super) abandoned: Vec<LeaseId>,
+    /// Nothing will come after this.
+    pub(super) closed: bool,
+    kib: u32,
+}
+
+const BOUND_KIB: u32 = 16 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: Mutex<Taken>,
+    filled: Condvar,
+    room: Semaphore,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        let bound = usize::try_from(BOUND_KIB).expect("a small number fits");
+        Self { waiting: Mutex::default(), filled: Condvar::new(), room: Semaphore::new(bound) }
+    }
+
+    /// Hands `action` to the writer; the answer comes through the receiver. `None` when the queue is closed.
+    pub(super) async fn push(&self, action: Action) -> Option<oneshot::Receiver<Reply>> {
+        let kib = weight_kib(&action);
+        self.room.acquire_many(kib).await.ok()?.forget();
+        let (reply, answer) = oneshot::channel();
+        let mut waiting = self.waiting();
+        if waiting.closed {
+            return None;
+        }
+        let was_idle = waiting.requests.is_empty();
+        waiting.requests.push(Request { action, reply });
+        waiting.kib += kib;
+        drop(waiting);
+        if was_idle {
+            self.filled.notify_one();
+        }
+        Some(answer)
+    }
+
+    /// Ends a lease without waiting. Bounded by the leases there are, not by the queue.
+    pub(super) fn abandon(&self, lease: LeaseId) {
+        self.waiting().abandoned.push(lease);
+        self.filled.notify_one();
+    }
+
+    /// No more requests; the writer gets the rest and then the end.
+    pub(super) fn close(&self) {
+        self.room.close();
+        self.waiting().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Everything that waits, as soon as there is something, or at `deadline` with nothing. The room it takes
+    /// stays taken until [`Queue::release`].
+    pub(super) fn take(&self, deadline: Option<Instant>) -> Taken {
+        let mut waiting = self.waiting();
+        while waiting.requests.is_empty() && waiting.abandoned.is_empty() && !waiting.closed {
+            let Some(deadline) = deadline else {
+                waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            waiting = self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let closed = waiting.closed;
+        std::mem::replace(&mut *waiting, Taken { closed, ..Taken::default() })
+    }
+
+    /// Gives back the room of what was taken, once it is done.
+    pub(super) fn release(&self, kib: u32) {
+        self.room.add_permits(usize::try_from(kib).expect("the bound fits"));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Taken> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// The room it takes in the queue.
+    pub(super) const fn kib(&self) -> u32 {
+        self.kib
+    }
+}
+
+fn weight_kib(action: &Action) -> u32 {
+    match action {
+        // Refused above 1 MB before it comes here.
+        Action::Commit(commit) => 1 + u32::try_from(commit.bytes() / 1024).unwrap_or(BOUND_KIB - 1),
+        Action::Grant { .. } | Action::Revoke(_) | Action::Compact { .. } => 1,
+    }
+}
