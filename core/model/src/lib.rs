@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod attribute;
+pub mod caller;
 pub mod decision;
 pub mod digest;
 pub mod fault;

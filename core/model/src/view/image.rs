@@ -51,15 +51,3 @@ pub struct ProgressView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
-
-/// What the removal of an image did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ImageRemovedView {
-    /// The image, as it was asked for.
-    pub name: String,
-    /// Whether this is only what would be done.
-    pub is_plan: bool,
-    /// Bytes that no other image needs.
-    pub freed_bytes: u64,
-}

@@ -29,7 +29,7 @@ pub use deploy_spec::check_text;
 pub use deployment::{DeploymentState, DeploymentView};
 pub use doors::DoorsView;
 pub use event::{EventKind, EventView};
-pub use image::{BuildBaseRequest, ImageRemovedView, ImageView, ProgressView};
+pub use image::{BuildBaseRequest, ImageView, ProgressView};
 pub use instance::{InstanceView, PortView};
 pub use log::{LogLineView, LogQuery, LogSource};
 pub use moment::{Moment, MomentError};
