@@ -39,7 +39,7 @@ impl Client {
     ///
     /// # Errors
     /// As every request: see [`ClientError`].
-    pub async fn remove_image(&self, name: &str, is_plan: bool) -> Result<ClientError> {
+    pub async fn remove_image(&self, name: &str, is_plan: bool) -> Result<ImageView, ClientError> {
         self.value(Request::delete("/images").segment(name).flag("plan", is_plan)).await
     }
 
