@@ -1,0 +1,49 @@
+//! What a node is told once, at its start.
+
+use std::time::Duration;
+
+use kogge_model::agent::AgentInfo;
+
+/// One machine's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// How the agent presents itself.
+    pub info: AgentInfo,
+    /// Which boot of the machine this is: processes of another one are gone.
+    pub boot_id: String,
+    /// Starts at once; the others wait their turn, first come, first served.
+    pub max_starting: usize,
+    /// Between two signs of life.
+    pub heartbeat: Duration,
+    /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`].
+    pub resend_first: Duration,
+    /// Longest wait for an answer.
+    pub resend_max: Duration,
+    /// Between two SIGKILLs for a task that does not end.
+    pub kill_again: Duration,
+    /// Ended tasks whose logs are kept on this machine, the newest.
+    pub kept_ended: usize,
+    /// Of these, at most so many of the same instance.
+    pub kept_per_instance: usize,
+    /// No ended task is kept longer.
+    pub kept_age: Duration,
+}
+
+impl NodeConfig {
+    /// The defaults of the guarantees' table.
+    #[must_use]
+    pub fn new(info: AgentInfo, boot_id: impl Into<String>) -> Self {
+        Self {
+            info,
+            boot_id: boot_id.into(),
+            max_starting: 16,
+            heartbeat: Duration::from_secs(1),
+            resend_first: Duration::from_millis(200),
+            resend_max: Duration::from_secs(5),
+            kill_again: Duration::from_secs(2),
+            kept_ended: 100,
+            kept_per_instance: 3,
+            kept_age: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Everything a node can be told.
+
+use std::net::IpAddr;
+
+use kogge_model::id::TaskId;
+use kogge_model::link::FromControl;
+use kogge_model::reason::Reason;
+use kogge_model::task::Exit;
+use kogge_model::time::Timestamp;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Messages reach control from now on.
+    LinkUp,
+    /// They do not any more.
+    LinkDown,
+    /// Control said something.
+    FromControl(FromControl),
+    /// What was found of a restored task; said once for each task of [`crate::Node::recovering`].
+    Recovered {
+        /// Whose.
+        task: TaskId,
+        /// What there is.
+        found: Found,
+    },
+    /// Answers [`crate::Effect::Start`]: the process runs.
+    Started {
+        /// Whose.
+        task: TaskId,
+        /// The process.
+        pid: u32,
+        /// When it was started.
+        started_at: Timestamp,
+        /// Where its ports are reached from this machine.
+        ip: IpAddr,
+    },
+    /// Answers [`crate::Effect::Start`]: nothing runs, and nothing was left behind.
+    StartFailed {
+        /// Whose.
+        task: TaskId,
+        /// Which step failed, and what one can do.
+        reason: Reason,
+        /// Whether this machine can never run it.
+        is_permanent: bool,
+    },
+    /// The process ended, however it was brought about.
+    Exited {
+        /// Whose.
+        task: TaskId,
+        /// How.
+        exit: Exit,
+        /// When.
+        at: Timestamp,
+    },
+    /// The task's supervisor does not answer any more.
+    ShimLost {
+        /// Whose.
+        task: TaskId,
+        /// How that was noticed.
+        reason: Reason,
+    },
+    /// Answers [`crate::Effect::MakeSure`]: no process of the task is left.
+    Gone {
+        /// Whose.
+        task: TaskId,
+    },
+    /// Answers [`crate::Effect::Probe`].
+    ProbeResult {
+        /// Whose.
+        task: TaskId,
+        /// The probe's number.
+        number: u64,
+        /// What it found, a failure with its reason.
+        result: Result<(), Reason>,
+    },
+    /// Answers [`crate::Effect::Collect`].
+    Collected {
+        /// Whose remains are gone.
+        task: TaskId,
+    },
+    /// The cloud is being taken down: end every task, start no more.
+    StopAll {
+        /// Why, for people.
+        reason: Reason,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What there is of a task that an earlier agent process had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Its supervisor answers: it runs.
+    Running {
+        /// The process.
+        pid: u32,
+        /// When it was started.
+        started_at: Timestamp,
+        /// Where its ports are reached from this machine.
+        ip: IpAddr,
+    },
+    /// Its supervisor left word of the end.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// When.
+        at: Timestamp,
+    },
+    /// There was a supervisor, and it is gone without a word.
+    Lost {
+        /// How that was noticed.
+        reason: Reason,
+    },
+    /// No supervisor was ever started.
+    Nothing,
+}

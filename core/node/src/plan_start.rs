@@ -1,0 +1,142 @@
+//! Bringing tasks up: each launch once, in order, a bounded number at a time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use kogge_model::health::Health;
+use kogge_model::id::{RunId, TaskId};
+use kogge_model::reason::Reason;
+use kogge_model::task::{Outcome, Running, TaskSpec};
+use kogge_model::time::Timestamp;
+
+use crate::effect::{Effect, Effects};
+use crate::explain;
+use crate::node::Node;
+use crate::record::Recorded;
+use crate::state::{Alive, Phase, Resend, StopStage, Task, Watch};
+
+impl Node {
+    /// Takes a launch in. A repeat is answered with what is known and changes nothing.
+    pub(crate) fn launch(&mut self, now: Timestamp, run: RunId, spec: Arc<TaskSpec>, effects: &mut Effects) {
+        let id = spec.task.clone();
+        if let Some(known) = self.tasks.get(&id) {
+            if known.run != run {
+                let text = format!("ignored launch {run} of a task that is known as launch {}", known.run);
+                effects.push(explain::of_task(now, known, "refuse", Reason::new(text)));
+            }
+            return self.answer(&id, effects);
+        }
+        if let Some(why) = &self.closing {
+            let text = format!("ignored the launch of task {id}: {why}");
+            return effects.push(explain::of_machine(now, "refuse", Reason::new(text)));
+        }
+        self.tasks.insert(id.clone(), self.new_task(now, &id, run, Some(spec)));
+        if run <= self.agent.forgotten_run {
+            let text = format!("launch {run} is older than what this agent has forgotten: it may be an echo");
+            return self.end(now, &id, (now, Outcome::Lost, None), Reason::new(text), effects);
+        }
+        self.tell(now, &id, Recorded::Starting, Reason::new("waits for its turn to start"), effects);
+        self.queue.push_back(id);
+    }
+
+    /// A task of which nothing was told yet.
+    pub(crate) fn new_task(
+        &self,
+        now: Timestamp,
+        id: &TaskId,
+        run: RunId,
+        spec: Option<Arc<TaskSpec>>,
+    ) -> Task {
+        Task {
+            id: id.clone(),
+            run,
+            spec,
+            boot_id: self.config.boot_id.clone(),
+            sequence: 0,
+            at: now,
+            told: Recorded::Starting,
+            reason: Reason::default(),
+            is_acknowledged: false,
+            resend: Resend::at(now),
+            phase: Phase::Queued,
+        }
+    }
+
+    /// Starts those whose turn it is.
+    pub(crate) fn start_queued(&mut self, now: Timestamp, effects: &mut Effects) {
+        let mut starting = self.tasks.values().filter(|task| task.is_starting()).count();
+        while starting < self.config.max_starting {
+            let Some(id) = self.queue.pop_front() else { return };
+            let Some(task) = self.tasks.get_mut(&id).filter(|task| matches!(task.phase, Phase::Queued))
+            else {
+                continue;
+            };
+            task.phase = Phase::Starting;
+            let text = format!("{} of {} starts under way", starting + 1, self.config.max_starting);
+            effects.push(Effect::Start { run: task.run, spec: task.known_spec().clone() });
+            effects.push(explain::of_task(now, task, "start", Reason::new(text)));
+            starting += 1;
+        }
+    }
+
+    /// The process runs, whether it is still wanted or not.
+    pub(crate) fn started(
+        &mut self,
+        now: Timestamp,
+        id: &TaskId,
+        process: (u32, Timestamp, IpAddr),
+        effects: &mut Effects,
+    ) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        match &task.phase {
+            Phase::Starting => self.run(now, id, process, Reason::new("started"), effects),
+            Phase::Stopping(stopping) if stopping.stage == StopStage::Cancelling => {
+                let order = stopping.order.clone();
+                self.ask_to_end(now, id, order, effects);
+            }
+            Phase::Queued
+            | Phase::Recovering
+            | Phase::Running(_)
+            | Phase::Stopping(_)
+            | Phase::Vanishing { .. }
+            | Phase::Ended { .. } => {}
+        }
+    }
+
+    /// Tells that `id` runs and begins to watch it.
+    pub(crate) fn run(
+        &mut self,
+        now: Timestamp,
+        id: &TaskId,
+        (pid, started_at, ip): (u32, Timestamp, IpAddr),
+        reason: Reason,
+        effects: &mut Effects,
+    ) {
+        let task = self.tasks.get_mut(id).expect("only known tasks run");
+        let watch = task.known_spec().template.health.clone().map(|check| Watch::new(check, now));
+        let health = if watch.is_some() { Health::Starting } else { Health::Healthy };
+        let running = Running { pid, started_at, ip, health };
+        task.phase = Phase::Running(Box::new(Alive { running: running.clone(), watch }));
+        self.tell(now, id, Recorded::Running(running), reason, effects);
+    }
+
+    /// Nothing runs and nothing was left behind.
+    pub(crate) fn start_failed(
+        &mut self,
+        now: Timestamp,
+        id: &TaskId,
+        reason: Reason,
+        is_permanent: bool,
+        effects: &mut Effects,
+    ) {
+        let Some(task) = self.tasks.get(id).filter(|task| task.is_starting()) else { return };
+        let (outcome, reason) = match &task.phase {
+            Phase::Stopping(stopping) => {
+                (Outcome::Killed, Reason::new(format!("{} (while it was starting)", stopping.order.why)))
+            }
+            _ if is_permanent => (Outcome::Rejected, reason),
+            _ => (Outcome::Failed, reason),
+        };
+        self.end(now, id, (now, outcome, None), reason, effects);
+    }
+}
