@@ -105,7 +105,7 @@ fn config(boot: u32) -> NodeConfig {
 
 fn spec(task: u8) -> Arc<TaskSpec> {
     let check = HealthCheck::new(Probe::Command { argv: vec!["true".into()] });
-    let health = (task % 2 == 0).then_some(check);
+    let health = task.is_multiple_of(2).then_some(check);
     Arc::new(TaskSpec {
         task: id(task),
         instance: None,

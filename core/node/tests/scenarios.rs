@@ -1,5 +1,7 @@
 //! Scenarios as text: what happens to a node, and after each line what the node wants done.
 
+#![expect(clippy::unwrap_used, reason = "a scenario stops at the first surprise")]
+
 mod bench;
 
 use bench::check;
