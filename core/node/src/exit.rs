@@ -3,16 +3,21 @@
 use kogge_model::reason::Reason;
 use kogge_model::task::{Exit, Outcome, TaskSpec};
 
-/// The verdict on a process that was not told to end.
-pub(crate) fn own_end(exit: Exit, spec: Option<&TaskSpec>) -> (Outcome, Reason) {
-    match exit {
+/// The verdict on a process that was not told to end. A child that the kernel killed for lack of memory is mentioned:
+/// often it is the cause.
+pub(crate) fn own_end(exit: Exit, oom_kills: u64, spec: Option<&TaskSpec>) -> (Outcome, Reason) {
+    let (outcome, mut reason) = match exit {
         Exit::Code { code: 0 } => (Outcome::Finished, Reason::new("ended by itself with exit code 0")),
         Exit::Code { code } => (Outcome::Failed, code_reason(code)),
         Exit::Signal { signal } => {
             (Outcome::Failed, Reason::new(format!("killed by {}", signal_words(signal))))
         }
-        Exit::OutOfMemory => (Outcome::Failed, memory_reason(spec)),
+        Exit::OutOfMemory => return (Outcome::Failed, memory_reason(spec)),
+    };
+    if oom_kills > 0 {
+        reason.text.push_str("; before that the kernel killed a process of it for lack of memory");
     }
+    (outcome, reason)
 }
 
 /// The words for a process that was told to end because of `why`.
@@ -92,7 +97,7 @@ mod tests {
             (Exit::Signal { signal: 40 }, Outcome::Failed, "killed by signal 40"),
             (Exit::OutOfMemory, Outcome::Failed, "out of memory: its limit was reached"),
         ] {
-            let (found, reason) = own_end(exit, None);
+            let (found, reason) = own_end(exit, 0, None);
             assert_eq!((found, reason.text.as_str()), (outcome, text));
         }
     }

@@ -52,6 +52,8 @@ pub enum Input {
         exit: Exit,
         /// When.
         at: Timestamp,
+        /// Processes of the task that the kernel killed for lack of memory; the first one need not be among them.
+        oom_kills: u64,
     },
     /// The task's supervisor does not answer any more.
     ShimLost {
@@ -106,6 +108,8 @@ pub enum Found {
         exit: Exit,
         /// When.
         at: Timestamp,
+        /// Processes of the task that the kernel killed for lack of memory; the first one need not be among them.
+        oom_kills: u64,
     },
     /// There was a supervisor, and it is gone without a word.
     Lost {

@@ -73,7 +73,9 @@ impl Node {
             Input::StartFailed { task, reason, is_permanent } => {
                 self.start_failed(now, &task, reason, is_permanent, effects);
             }
-            Input::Exited { task, exit, at } => self.exited(now, &task, exit, at, effects),
+            Input::Exited { task, exit, at, oom_kills } => {
+                self.exited(now, &task, (exit, at, oom_kills), effects);
+            }
             Input::ShimLost { task, reason } => self.shim_lost(now, &task, reason, effects),
             Input::Gone { task } => self.gone(now, &task, effects),
             Input::ProbeResult { task, number, result } => self.probed(now, &task, number, result, effects),

@@ -51,13 +51,13 @@ impl Node {
             (Recorded::Stopping(order), Found::Running { .. }) => {
                 self.ask_to_end(now, id, self.order_from_now(now, order), effects);
             }
-            (Recorded::Starting | Recorded::Running(_), Found::Exited { exit, at }) => {
+            (Recorded::Starting | Recorded::Running(_), Found::Exited { exit, at, oom_kills }) => {
                 self.set_phase(id, Phase::Starting);
-                self.exited(now, id, exit, at, effects);
+                self.exited(now, id, (exit, at, oom_kills), effects);
             }
-            (Recorded::Stopping(order), Found::Exited { exit, at }) => {
+            (Recorded::Stopping(order), Found::Exited { exit, at, oom_kills }) => {
                 self.set_phase(id, Phase::Stopping(Stopping { order, stage: StopStage::Asked }));
-                self.exited(now, id, exit, at, effects);
+                self.exited(now, id, (exit, at, oom_kills), effects);
             }
             (Recorded::Stopping(order), Found::Nothing) => {
                 self.end(now, id, (now, Outcome::Killed, None), order.why, effects);

@@ -160,19 +160,18 @@ impl Node {
         &mut self,
         now: Timestamp,
         id: &TaskId,
-        exit: Exit,
-        at: Timestamp,
+        (exit, at, oom_kills): (Exit, Timestamp, u64),
         effects: &mut Effects,
     ) {
         let Some(task) = self.tasks.get(id) else { return };
         let (outcome, reason) = match &task.phase {
-            Phase::Starting | Phase::Running(_) => exit::own_end(exit, task.spec.as_deref()),
+            Phase::Starting | Phase::Running(_) => exit::own_end(exit, oom_kills, task.spec.as_deref()),
             Phase::Stopping(stopping) => (Outcome::Killed, exit::ordered_end(exit, &stopping.order.why)),
             // A supervisor that was given up has left word after all.
             Phase::Vanishing { outcome: Outcome::Killed, reason, .. } => {
                 (Outcome::Killed, exit::ordered_end(exit, reason))
             }
-            Phase::Vanishing { .. } => exit::own_end(exit, task.spec.as_deref()),
+            Phase::Vanishing { .. } => exit::own_end(exit, oom_kills, task.spec.as_deref()),
             Phase::Queued | Phase::Recovering | Phase::Ended { .. } => return,
         };
         self.end(now, id, (at, outcome, Some(exit)), reason, effects);

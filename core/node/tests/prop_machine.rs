@@ -194,7 +194,7 @@ impl Machine {
     fn exits(&mut self, task: &TaskId, exit: Exit) {
         if self.really.get(task) == Some(&Really::Running { has_shim: true }) {
             self.really.insert(task.clone(), Really::Exited);
-            self.feed(Input::Exited { task: task.clone(), exit, at: self.now });
+            self.feed(Input::Exited { task: task.clone(), exit, at: self.now, oom_kills: 0 });
         }
     }
 
@@ -250,7 +250,9 @@ impl Machine {
                     Found::Running { pid: 7, started_at: self.now, ip: IP }
                 }
                 Some(Really::Running { has_shim: false }) => Found::Lost { reason: Reason::new("died") },
-                Some(Really::Exited) => Found::Exited { exit: Exit::Code { code: 1 }, at: self.now },
+                Some(Really::Exited) => {
+                    Found::Exited { exit: Exit::Code { code: 1 }, at: self.now, oom_kills: 0 }
+                }
                 Some(Really::Starting) | None => Found::Nothing,
             };
             self.feed(Input::Recovered { task, found });

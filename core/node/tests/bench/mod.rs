@@ -190,7 +190,9 @@ impl Bench {
             ["start-failed", task, kind, ..] => {
                 Input::StartFailed { task: id(task), reason: reason(3), is_permanent: *kind == "permanent" }
             }
-            ["exited", task, how @ ..] => Input::Exited { task: id(task), exit: exit(how), at: self.now },
+            ["exited", task, how @ ..] => {
+                Input::Exited { task: id(task), exit: exit(how), at: self.now, oom_kills: 0 }
+            }
             ["shim-lost", task, ..] => Input::ShimLost { task: id(task), reason: reason(2) },
             ["gone", task] => Input::Gone { task: id(task) },
             ["probed", task, "ok"] => self.probed(task, None, Ok(())),
@@ -211,7 +213,7 @@ impl Bench {
     fn found(&self, what: &[&str]) -> Found {
         match what {
             ["running", pid] => Found::Running { pid: pid.parse().unwrap(), started_at: self.now, ip: IP },
-            ["exited", how @ ..] => Found::Exited { exit: exit(how), at: self.now },
+            ["exited", how @ ..] => Found::Exited { exit: exit(how), at: self.now, oom_kills: 0 },
             ["lost", why @ ..] => Found::Lost { reason: Reason::new(why.join(" ")) },
             ["nothing"] => Found::Nothing,
             _ => panic!("found what? {what:?}"),
