@@ -59,10 +59,13 @@ impl UpgradePolicy {
         percent_up(wish, self.min_healthy_percent)
     }
 
-    /// Instances that a replace of `wish` instances may have in all.
+    /// Instances that a replace of `wish` instances may have in all. Always leaves room for one step: where rounding
+    /// would keep all of few instances healthy and allow none on top, one on top is allowed.
     #[must_use]
     pub fn max_total(&self, wish: u32) -> u32 {
-        wish.saturating_add(percent_up(wish, self.max_surge_percent))
+        let surge = percent_up(wish, self.max_surge_percent);
+        let is_stuck = surge == 0 && wish > 0 && self.min_healthy(wish) == wish;
+        wish.saturating_add(if is_stuck { 1 } else { surge })
     }
 
     /// See [`UpgradePolicy::deadline_ms`].
@@ -253,5 +256,8 @@ mod tests {
         let policy =
             UpgradePolicy { min_healthy_percent: 50, max_surge_percent: 34, ..UpgradePolicy::default() };
         assert_eq!((policy.min_healthy(3), policy.max_total(3), policy.max_total(0)), (2, 5, 0));
+        let tight =
+            UpgradePolicy { min_healthy_percent: 50, max_surge_percent: 0, ..UpgradePolicy::default() };
+        assert_eq!((tight.max_total(1), tight.max_total(2)), (2, 2), "one instance must be able to move");
     }
 }
