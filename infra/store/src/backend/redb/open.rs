@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use redb::{Database, DatabaseError, ReadableTable, StorageError};
+use redb::{Database, DatabaseError, ReadableTable, StorageError, WriteTransaction};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -186,27 +186,17 @@ struct Begun {
 /// The first transaction of this process: checks the format, counts the epoch, ends leases that lived only as
 /// long as the process before, and gives all others their full time again.
 fn begin(database: &Database, path: &Path) -> Result<Begun, OpenError> {
-    let damaged = |error: Failed| OpenError::Damaged { path: path.to_owned(), detail: error.to_string() };
-    let start = || -> Result<Result<Begun, u64>, Failed> {
+    let begun = || -> Result<Result<Begun, u64>, Failed> {
         let txn = database.begin_write()?;
         make_all(&txn)?;
-        let (epoch, mut history_bytes);
-        {
-            let mut meta = txn.open_table(META)?;
-            let format = meta.get(FORMAT)?.map_or(FORMAT_VERSION, |format| format.value());
-            if format > FORMAT_VERSION {
-                return Ok(Err(format));
-            }
-            meta.insert(FORMAT, FORMAT_VERSION)?;
-            epoch = meta.get(EPOCH)?.map_or(0, |epoch| epoch.value()) + 1;
-            meta.insert(EPOCH, epoch)?;
-            history_bytes = 0;
-            for row in txn.open_table(HISTORY)?.iter()? {
-                history_bytes += u64::try_from(row?.1.value().len()).expect("lengths fit");
-            }
-        }
+        let epoch = match enter(&txn)? {
+            Ok(epoch) => epoch,
+            Err(newer) => return Ok(Err(newer)),
+        };
+        let mut history_bytes = history_size(&txn)?;
         let mut timers = Timers::default();
-        for (lease, ttl_ms) in leases_of(&txn.open_table(LEASES)?)? {
+        let leases = leases_of(&txn)?;
+        for (lease, ttl_ms) in leases {
             if ttl_ms > 0 {
                 let ttl = Some(Duration::from_millis(ttl_ms));
                 timers.insert(lease, ttl, CancellationToken::new(), Instant::now());
@@ -220,12 +210,34 @@ fn begin(database: &Database, path: &Path) -> Result<Begun, OpenError> {
         txn.commit()?;
         Ok(Ok(Begun { epoch, head, history_bytes, timers }))
     };
-    start().map_err(damaged)?.map_err(|found| OpenError::NewerFormat { path: path.to_owned(), found })
+    let damaged = |error: Failed| OpenError::Damaged { path: path.to_owned(), detail: error.to_string() };
+    begun().map_err(damaged)?.map_err(|found| OpenError::NewerFormat { path: path.to_owned(), found })
 }
 
-fn leases_of(leases: &impl ReadableTable<u64, u64>) -> Result<Vec<(LeaseId, u64)>, Failed> {
+/// The new epoch, or the format (inner error) if it is newer than ours.
+fn enter(txn: &WriteTransaction) -> Result<Result<u64, u64>, Failed> {
+    let mut meta = txn.open_table(META)?;
+    let format = meta.get(FORMAT)?.map_or(FORMAT_VERSION, |format| format.value());
+    if format > FORMAT_VERSION {
+        return Ok(Err(format));
+    }
+    meta.insert(FORMAT, FORMAT_VERSION)?;
+    let epoch = meta.get(EPOCH)?.map_or(0, |epoch| epoch.value()) + 1;
+    meta.insert(EPOCH, epoch)?;
+    Ok(Ok(epoch))
+}
+
+fn history_size(txn: &WriteTransaction) -> Result<u64, Failed> {
+    let mut bytes = 0;
+    for row in txn.open_table(HISTORY)?.iter()? {
+        bytes += u64::try_from(row?.1.value().len()).expect("lengths fit");
+    }
+    Ok(bytes)
+}
+
+fn leases_of(txn: &WriteTransaction) -> Result<Vec<(LeaseId, u64)>, Failed> {
     let mut all = Vec::new();
-    for row in leases.iter()? {
+    for row in txn.open_table(LEASES)?.iter()? {
         let (lease, ttl_ms) = row?;
         all.push((LeaseId::new(lease.value()), ttl_ms.value()));
     }
@@ -248,7 +260,7 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// A new data file that begins at `base`; used by a restore.
-pub(super) fn set_base(txn: &redb::WriteTransaction, base: Revision) -> Result<(), Failed> {
+pub(super) fn set_base(txn: &WriteTransaction, base: Revision) -> Result<(), Failed> {
     let mut meta = txn.open_table(META)?;
     meta.insert(FORMAT, FORMAT_VERSION)?;
     meta.insert(BASE, base.get())?;

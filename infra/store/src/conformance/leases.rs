@@ -1,0 +1,93 @@
+//! Keys that vanish with their owner.
+
+use std::time::{Duration, Instant};
+
+use crate::{Change, Commit, CommitError, Event, Guard, Key, LeaseError, LeaseId};
+
+use super::{Rig, find, list, next_told, put};
+
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(3600);
+
+pub(crate) async fn the_end_of_a_lease_deletes_its_keys_in_one_batch(rig: &impl Rig) {
+    let store = rig.open().await;
+    let other = store.lease_grant(LONG).await.unwrap();
+    put(&store, "l/free", "x").await;
+    store.commit(Commit::new().put_leased("l/other", "x", other.id)).await.unwrap();
+    let lease = store.lease_grant(SHORT).await.unwrap();
+    assert!(lease.ttl >= SHORT && lease.id != other.id);
+    let (begun, mut commit) = (Instant::now(), Commit::new());
+    for n in 0..100 {
+        commit = commit.put_leased(format!("l/{n}"), "x", lease.id);
+    }
+    let revision = store.commit(commit).await.unwrap();
+    assert_eq!(find(&store, "l/7").await.unwrap().lease, Some(lease.id));
+    let mut watch = store.watch("l/".into(), revision.next());
+    let Some(Change::Batch(batch)) = next_told(&mut watch).await else { panic!("a batch is told") };
+    assert!(begun.elapsed() >= SHORT, "not before its time");
+    assert_eq!(batch.events.len(), 100);
+    assert!(batch.events.iter().all(|event| matches!(event, Event::Delete { .. })));
+    let left: Vec<String> = list(&store, "l/").await.iter().map(|entry| entry.key.to_string()).collect();
+    assert_eq!(left, ["l/free", "l/other"]);
+    let late = store.commit(Commit::new().put("a", "x").put_leased("l/late", "x", lease.id)).await;
+    assert!(matches!(late, Err(CommitError::LeaseEnded { index: 1, .. })), "{late:?}");
+    assert_eq!(find(&store, "a").await, None, "nothing of that commit applied");
+    assert!(matches!(store.lease_keepalive(lease.id).await, Err(LeaseError::NotFound { .. })));
+    assert!(matches!(store.lease_revoke(lease.id).await, Err(LeaseError::NotFound { .. })));
+}
+
+pub(crate) async fn signs_of_life_keep_a_lease(rig: &impl Rig) {
+    let store = rig.open().await;
+    let kept = store.lease_grant(SHORT * 4).await.unwrap();
+    let left = store.lease_grant(SHORT).await.unwrap();
+    let commit = Commit::new().put_leased("kept", "x", kept.id).put_leased("left", "x", left.id);
+    let revision = store.commit(commit).await.unwrap();
+    // Ten leases that follow each other are the clock: together longer than the kept one without a sign of life.
+    let mut watch = store.watch("left".into(), revision.next());
+    for _ in 0..10 {
+        let Some(Change::Batch(batch)) = next_told(&mut watch).await else { panic!("a batch is told") };
+        if matches!(batch.events[0], Event::Delete { .. }) {
+            assert_eq!(store.lease_keepalive(kept.id).await.unwrap(), kept.ttl);
+        }
+        let next = store.lease_grant(SHORT).await.unwrap();
+        store.commit(Commit::new().put_leased("left", "x", next.id)).await.unwrap();
+        let Some(Change::Batch(_)) = next_told(&mut watch).await else { panic!("a batch is told") };
+    }
+    assert!(find(&store, "kept").await.is_some());
+}
+
+pub(crate) async fn a_revoked_lease_is_gone_at_once(rig: &impl Rig) {
+    let store = rig.open().await;
+    let lease = store.lease_grant(LONG).await.unwrap();
+    store
+        .commit(Commit::new().put_leased("r/a", "x", lease.id).put_leased("r/b", "x", lease.id))
+        .await
+        .unwrap();
+    store.lease_revoke(lease.id).await.unwrap();
+    assert_eq!(list(&store, "r/").await, []);
+    assert!(matches!(store.lease_keepalive(lease.id).await, Err(LeaseError::NotFound { .. })));
+    let unknown = LeaseId::new(u64::MAX - 1);
+    assert!(
+        matches!(store.lease_revoke(unknown).await, Err(LeaseError::NotFound { lease }) if lease == unknown)
+    );
+    for ttl in [Duration::ZERO, Duration::from_secs(90_000)] {
+        assert!(matches!(store.lease_grant(ttl).await, Err(LeaseError::TtlOutOfBounds { .. })));
+    }
+}
+
+pub(crate) async fn a_put_without_the_lease_frees_the_key(rig: &impl Rig) {
+    let store = rig.open().await;
+    let (first, second) = (store.lease_grant(LONG).await.unwrap(), store.lease_grant(LONG).await.unwrap());
+    let commit = Commit::new().put_leased("f/freed", "x", first.id).put_leased("f/moved", "x", first.id);
+    store.commit(commit.put_leased("f/gone", "x", first.id)).await.unwrap();
+    store
+        .commit(Commit::new().put("f/freed", "y").put_leased("f/moved", "y", second.id).delete("f/gone"))
+        .await
+        .unwrap();
+    store.commit(Commit::new().when(Guard::Absent("f/gone".into())).put("f/gone", "z")).await.unwrap();
+    store.lease_revoke(first.id).await.unwrap();
+    let left: Vec<Key> = list(&store, "f/").await.into_iter().map(|entry| entry.key).collect();
+    assert_eq!(left, ["f/freed", "f/gone", "f/moved"].map(Key::from));
+    store.lease_revoke(second.id).await.unwrap();
+    assert_eq!(list(&store, "f/").await.len(), 2);
+}
