@@ -1,0 +1,6 @@
+//! The router's long-running tasks.
+
+pub(crate) mod accept;
+pub(crate) mod serve;
+pub(crate) mod sweep;
+pub(crate) mod tables;

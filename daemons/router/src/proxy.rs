@@ -1,0 +1,260 @@
+//! One request from a client to a backend and back: the order of steps. Each step is elsewhere.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::backend::Lease;
+use crate::client_connection::{ClientConnection, Turn};
+use crate::clock::millis;
+use crate::failure::Failure;
+use crate::page;
+use crate::proxy_body::{ProxyBody, StreamedBody, put_back};
+use crate::request_head::{self, Wishes};
+use crate::request_id::{self, RequestId};
+use crate::router::Inner;
+use crate::target::Target;
+use crate::tunnel;
+use crate::upstream::body_decoder::BodyDecoder;
+use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::exchange::{Exchange, ExchangeError};
+use crate::upstream::framing::Framing;
+use crate::upstream::request_writer::RequestWriter;
+use crate::upstream::response_head::ResponseHead;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long a client that asked for it waits for `100 Continue` before the body is sent all the same
+/// (RFC 9110 §10.1.1: not for ever).
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request that cannot be replayed gets no connection that was unused for longer: the backend could be closing it
+/// this very moment.
+const FRESH_ENOUGH_MS: u64 = 1_000;
+
+/// Answers one request, in any case.
+pub(crate) async fn answer(
+    connection: Arc<ClientConnection>,
+    request: Request<Incoming>,
+) -> Response<ProxyBody> {
+    let started = Instant::now();
+    let turn = connection.begin(request.version() == Version::HTTP_2);
+    let id = CarriedId::of(&request, &turn.connection().router);
+    let wants_html = page::wants_html(request.headers());
+    let failure = match carry(turn, request, &id, started).await {
+        Ok(response) => return response,
+        Err(failure) => failure,
+    };
+    if let Some(traffic) = &failure.traffic {
+        traffic.count(failure.page.status.as_u16(), started.elapsed(), true);
+    }
+    failure.page.respond(wants_html, id.as_bytes())
+}
+
+/// The client's id if it may pass, else a new one.
+enum CarriedId {
+    Kept(HeaderValue),
+    Minted(RequestId),
+}
+
+impl CarriedId {
+    fn of(request: &Request<Incoming>, router: &Inner) -> Self {
+        match request.headers().get(X_REQUEST_ID) {
+            Some(id) if request_id::is_sane(id.as_bytes()) => Self::Kept(id.clone()),
+            _ => Self::Minted(router.ids.mint()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Kept(id) => id.as_bytes(),
+            Self::Minted(id) => id.as_bytes(),
+        }
+    }
+}
+
+/// Finds the backend, sends the request there, and returns the response when its header has come.
+async fn carry(
+    turn: Turn,
+    mut request: Request<Incoming>,
+    id: &CarriedId,
+    started: Instant,
+) -> Result<Response<ProxyBody>, Failure> {
+    let upgrade = if request.headers().contains_key(header::UPGRADE) {
+        Some(hyper::upgrade::on(&mut request))
+    } else {
+        None
+    };
+    let (parts, body) = request.into_parts();
+    let framing = request_head::framing(&parts, &body);
+    let wishes = Wishes::of(&parts, framing);
+    let target = Target::of(&parts)?;
+    let connection = turn.connection();
+    let lease = connection.router.admit(&target.host, target.path)?;
+    let head = request_head::write(&parts, &target, framing, &wishes, &connection.origin, id.as_bytes());
+    let mut writer = RequestWriter::new(head, body, framing);
+    if wishes.expects_continue {
+        writer.hold_body(CONTINUE_PATIENCE);
+    }
+    // The client's map becomes the response's: its memory is used again.
+    let mut spare = parts.headers;
+    spare.clear();
+    let sent = send(&turn, lease, writer, &parts.method, &mut spare).await?;
+    sent.lease.traffic.count(sent.head.status.as_u16(), started.elapsed(), false);
+    if sent.head.status != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(respond(sent, turn));
+    }
+    switch(sent, turn, upgrade.filter(|_| wishes.upgrade.is_some()))
+}
+
+/// A request that has got its response header.
+struct Sent {
+    exchange: Exchange,
+    head: ResponseHead,
+    lease: Lease,
+}
+
+/// Sends the request, and once more elsewhere if nothing of it can have had an effect.
+async fn send(
+    turn: &Turn,
+    mut lease: Lease,
+    mut writer: RequestWriter,
+    method: &Method,
+    spare: &mut HeaderMap,
+) -> Result<Sent, Failure> {
+    let router = &turn.connection().router;
+    let is_replayable = method.is_idempotent();
+    let mut max_idle_ms = if is_replayable { u64::MAX } else { FRESH_ENOUGH_MS };
+    let mut may_retry = true;
+    loop {
+        let now_ms = router.clock.now_ms();
+        let kept = if max_idle_ms == 0 { None } else { lease.pool.take(now_ms, max_idle_ms) };
+        let is_kept = kept.is_some();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => match UpstreamConnection::open(lease.endpoint, router.config.connect_timeout).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    lease.avoid_until(now_ms.saturating_add(millis(router.config.avoid_refusing_for)));
+                    let Some(other) = may_retry.then(|| router.admit_elsewhere(&lease)).flatten() else {
+                        return Err(Failure::connect(&lease, &error));
+                    };
+                    lease.traffic.count_retry();
+                    (lease, may_retry) = (other, false);
+                    continue;
+                }
+            },
+        };
+        let mut exchange = Exchange::new(connection, writer, router.config.max_response_header_bytes);
+        let error = match response_head(&mut exchange, turn, method, spare).await {
+            Ok(head) => return Ok(Sent { exchange, head, lease }),
+            Err(error) => error,
+        };
+        let is_untouched =
+            exchange.writer.sent() == 0 || (is_kept && is_replayable && !exchange.has_answered());
+        let is_closed = matches!(error, ExchangeError::Closed(_));
+        if !(may_retry && is_closed && is_untouched && exchange.writer.can_rewind()) {
+            return Err(Failure::exchange(&lease, &error, exchange.writer.is_done()));
+        }
+        // A kept connection that died says nothing about its backend, except that its other ones may be dead too.
+        lease.pool.clear();
+        lease.traffic.count_retry();
+        writer = exchange.writer;
+        writer.rewind();
+        if let Some(other) = router.admit_elsewhere(&lease) {
+            lease = other;
+        } else if !is_kept {
+            return Err(Failure::exchange(&lease, &error, true));
+        }
+        (may_retry, max_idle_ms) = (false, 0);
+    }
+}
+
+/// Waits for the response header, as long as something moves.
+async fn response_head(
+    exchange: &mut Exchange,
+    turn: &Turn,
+    method: &Method,
+    spare: &mut HeaderMap,
+) -> Result<ResponseHead, ExchangeError> {
+    let patience = turn.connection().router.config.response_timeout;
+    // One connection's requests come one by one and the sweeper watches them; streams of HTTP/2 need their own timer.
+    let mut timer = turn.is_multiplexed().then(|| Box::pin(tokio::time::sleep(patience)));
+    let mut sent = 0;
+    poll_fn(|cx| {
+        let polled = exchange.poll_head(cx, method, spare);
+        if polled.is_ready() {
+            return polled;
+        }
+        if exchange.writer.sent() != sent {
+            sent = exchange.writer.sent();
+            turn.note_upload();
+            if let Some(timer) = &mut timer {
+                timer.as_mut().reset(tokio::time::Instant::now() + patience);
+            }
+        }
+        let is_over = timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if is_over || turn.is_late() { Poll::Ready(Err(ExchangeError::Timeout)) } else { polled }
+    })
+    .await
+}
+
+/// The response for the client: its body at once if it is all there, else as it comes.
+fn respond(sent: Sent, turn: Turn) -> Response<ProxyBody> {
+    let Sent { mut exchange, head, lease } = sent;
+    exchange.connection.set_max_idle_ms(head.max_idle_ms);
+    let whole = whole_body(&mut exchange, head.framing);
+    let body = match whole {
+        Some(bytes) => {
+            let is_clean = exchange.writer.is_done() && !exchange.connection.has_unread();
+            if head.is_persistent && is_clean {
+                put_back(&lease, exchange, turn.connection().router.clock.now_ms());
+            }
+            ProxyBody::full(bytes)
+        }
+        None => {
+            let decoder = BodyDecoder::new(head.framing);
+            ProxyBody::Streamed(Box::new(StreamedBody::new(
+                exchange,
+                decoder,
+                lease,
+                turn,
+                head.is_persistent,
+            )))
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    response
+}
+
+/// The body, if it was read together with its header.
+fn whole_body(exchange: &mut Exchange, framing: Framing) -> Option<bytes::Bytes> {
+    let length = match framing {
+        Framing::Empty => 0,
+        Framing::Length(length) => usize::try_from(length).ok()?,
+        Framing::Chunked | Framing::UntilClose => return None,
+    };
+    let mut read = exchange.connection.take_read();
+    let whole = (read.len() >= length).then(|| read.split_to(length));
+    exchange.connection.put_ahead(read);
+    whole
+}
+
+/// The backend speaks another protocol from here on, and so does the client.
+fn switch(sent: Sent, turn: Turn, upgrade: Option<OnUpgrade>) -> Result<Response<ProxyBody>, Failure> {
+    let Some(upgrade) = upgrade else { return Err(Failure::unasked_upgrade(&sent.lease)) };
+    let Sent { exchange, head, lease } = sent;
+    let mut response = Response::new(ProxyBody::empty());
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    tunnel::begin(upgrade, exchange.connection, lease, turn);
+    Ok(response)
+}
