@@ -23,6 +23,7 @@ pub struct ExecSender {
 pub struct ExecReceiver {
     io: ReadHalf<TokioIo<Upgraded>>,
     decoder: FrameDecoder,
+    buffer: Box<[u8]>,
     is_over: bool,
 }
 
@@ -45,7 +46,8 @@ impl Client {
         message.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
         let exchange = Exchange::open(self.endpoint(), &request, message).await?;
         let (read, write) = tokio::io::split(TokioIo::new(exchange.upgraded(PROTOCOL).await?));
-        let receiver = ExecReceiver { io: read, decoder: FrameDecoder::default(), is_over: false };
+        let buffer = vec![0; 16 * 1024].into_boxed_slice();
+        let receiver = ExecReceiver { io: read, decoder: FrameDecoder::default(), buffer, is_over: false };
         Ok((ExecSender { io: write, buffer: Vec::new() }, receiver))
     }
 }
@@ -75,15 +77,14 @@ impl ExecReceiver {
         if self.is_over {
             return Ok(None);
         }
-        let mut buffer = [0u8; 16 * 1024];
         loop {
             if let Some(output) = self.decoder.next_frame()? {
                 self.is_over = matches!(output, ExecOutput::Exit(_) | ExecOutput::Failed(_));
                 return Ok(Some(output));
             }
-            match self.io.read(&mut buffer).await {
+            match self.io.read(&mut self.buffer).await {
                 Ok(0) => return Err(ClientError::ExecLost(None)),
-                Ok(count) => self.decoder.push(&buffer[..count]),
+                Ok(count) => self.decoder.push(&self.buffer[..count]),
                 Err(error) => return Err(ClientError::ExecLost(Some(error))),
             }
         }

@@ -1,0 +1,130 @@
+//! Everything one can type. One definition a flag: help, completion and manual pages come from here.
+
+mod app;
+mod cloud;
+pub(crate) mod deploy;
+mod image;
+mod instance;
+mod service;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+pub(crate) use app::CreateArgs;
+pub use cloud::{Doors, UpArgs};
+pub(crate) use cloud::{DownArgs, ManArgs};
+pub(crate) use deploy::DeployArgs;
+pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
+pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
+pub(crate) use service::{DestroyArgs, ScaleArgs, ServicesArgs, Settle};
+
+/// An indoor cloud in a single binary: code goes in with `git push`, services come out.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "kogge", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Which cloud, and how to tell.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Which cloud is meant, and how answers look.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which cloud, and how to tell")]
+pub struct Global {
+    /// The cloud's data directory [default: /var/lib/kogge]
+    #[arg(long, global = true, value_name = "DIR", env = "KOGGE_DATA", hide_env_values = true,
+          value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+    /// The URL of the cloud's API; wins over --data
+    #[arg(long, global = true, value_name = "URL", env = "KOGGE_API", hide_env_values = true)]
+    pub api: Option<String>,
+    /// How answers are told
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    pub output: Format,
+}
+
+/// How answers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; streams are one value a line.
+    Json,
+}
+
+/// Everything one can do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run the cloud: server, agent and router in this process
+    Up(UpArgs),
+    /// End the cloud and its tasks
+    Down(DownArgs),
+    /// Tell how the cloud is
+    Status,
+    /// Tell where the cloud can be talked to
+    Doors,
+    /// Make an app to push to, and add the git remote `kogge` to the checkout
+    #[command(alias = "apps:create")]
+    Create(CreateArgs),
+    /// List apps
+    #[command(alias = "apps:list")]
+    Apps,
+    /// Run an image or a command as a service, and wait until it is healthy
+    Deploy(Box<DeployArgs>),
+    /// List instances
+    #[command(alias = "ps:list")]
+    Ps(PsArgs),
+    /// Change numbers of instances
+    #[command(alias = "ps:scale")]
+    Scale(ScaleArgs),
+    /// Replace all instances, a few at a time
+    #[command(alias = "ps:restart")]
+    Restart(ServicesArgs),
+    /// End all instances; `scale`, `restart` and `deploy` start them again
+    #[command(alias = "ps:stop")]
+    Stop(ServicesArgs),
+    /// End apps or services for good
+    #[command(alias = "apps:destroy")]
+    Destroy(DestroyArgs),
+    /// Show what instances wrote
+    Logs(LogsArgs),
+    /// Run a command inside a running instance
+    Exec(ExecArgs),
+    /// Tell why an app, a service or an instance is as it is
+    Why {
+        /// App, service, instance or task; the app of this git checkout when left out
+        name: Option<String>,
+    },
+    /// Work with images
+    #[command(subcommand, alias = "images")]
+    Image(ImageCommand),
+    /// Show what happens, as it happens
+    Events,
+    /// Print a script that completes commands
+    Completion {
+        /// Whose script
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all of them
+    Man(ManArgs),
+    /// Supervise one task; started by the agent only
+    #[command(hide = true, disable_help_flag = true)]
+    Shim {
+        /// As the agent wrote them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Answer git; started by the builder only
+    #[command(hide = true, disable_help_flag = true)]
+    Hook {
+        /// As the builder wrote them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+}

@@ -1,0 +1,55 @@
+//! Which command does what.
+
+use std::ffi::OsString;
+
+use crate::args::{Cli, Command, Global, UpArgs};
+use crate::command;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// How a command ended, or what the binary has to do itself.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is done; the process ends with this exit code.
+    Exit(u8),
+    /// Run the cloud in this process.
+    Up(Box<UpArgs>, Global),
+    /// Supervise one task.
+    Shim(Vec<OsString>),
+    /// Answer git.
+    Hook(Vec<OsString>),
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// When it does not do what was asked; see [`Failure`].
+pub async fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let Cli { global, command } = cli;
+    let mut context = Context::new(&global);
+    let context = &mut context;
+    match command {
+        Command::Up(args) => return Ok(Outcome::Up(Box::new(args), global)),
+        Command::Shim { args } => return Ok(Outcome::Shim(args)),
+        Command::Hook { args } => return Ok(Outcome::Hook(args)),
+        Command::Exec(args) => return Ok(Outcome::Exit(command::exec::run(context, &args).await?)),
+        Command::Down(args) => command::down::run(context, &args).await,
+        Command::Status => command::status::run(context).await,
+        Command::Doors => command::doors::run(context).await,
+        Command::Create(args) => command::create::run(context, &args).await,
+        Command::Apps => command::apps::run(context).await,
+        Command::Deploy(args) => command::deploy::run(context, &args).await,
+        Command::Ps(args) => command::ps::run(context, &args).await,
+        Command::Scale(args) => command::services::scale(context, args).await,
+        Command::Restart(args) => command::services::restart(context, args).await,
+        Command::Stop(args) => command::services::stop(context, args).await,
+        Command::Destroy(args) => command::destroy::run(context, args).await,
+        Command::Logs(args) => command::logs::run(context, args).await,
+        Command::Why { name } => command::why::run(context, name).await,
+        Command::Image(args) => command::image::run(context, args).await,
+        Command::Events => command::events::run(context).await,
+        Command::Completion { shell } => command::completion::run(context, shell),
+        Command::Man(args) => command::man::run(context, &args),
+    }?;
+    Ok(Outcome::Exit(0))
+}
