@@ -1,0 +1,476 @@
+//! The loop: signals, output, helpers, clients, time.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use kogge_host::clock;
+use kogge_model::time::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+
+use super::connection::{Connection, Pending, Received};
+use super::ending::{exit_of, verdict};
+use super::exec::{Exec, ExecStage};
+use super::helper::Helper;
+use super::logs::Logs;
+use super::prepare::leave_stdout;
+use super::{mounts, tell_spawner};
+use crate::cgroup::Cgroup;
+use crate::config::ShimConfig;
+use crate::engine::{Container, Joined};
+use crate::protocol::{Answer, EndedTask, ExecEnded, ExecStarted, Failure, Fault, PROTOCOL_VERSION, Pong};
+use crate::sys;
+
+/// Clients at once; one more is let in by closing the oldest that asks nothing.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Ends of unknown processes that are remembered; orphans of the task are among them.
+const MAX_EARLY: usize = 1_024;
+
+/// How long a task may take to end by itself when the machine shuts down and tells its shim to end.
+const TERMINATE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two attempts to write `exit.json` on a disk in trouble.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long removing the cgroup may take.
+pub(super) const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The state of one shim.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) dir: PathBuf,
+    pub(super) config: ShimConfig,
+    pub(super) container: Container,
+    pub(super) cgroup: Cgroup,
+    pub(super) logs: Logs,
+    pub(super) task: Task,
+    pub(super) execs: Vec<Exec>,
+    pub(super) next_exec: u64,
+    pub(super) is_paused: bool,
+    /// The last signal a client had sent to the first process or to all.
+    pub(super) asked_signal: Option<i32>,
+    /// Set by `delete`: answer, then end.
+    pub(super) is_done: bool,
+    signals: SignalFd,
+    listener: UnixListener,
+    connections: Vec<Connection>,
+    next_connection: u64,
+    /// Processes that ended while helpers were at work: a helper may yet report one of them (runc's execs come to
+    /// the shim before their helper ends).
+    early: Vec<(Pid, WaitStatus)>,
+    /// When the task is killed because the shim itself was told to end.
+    kill_at: Option<Instant>,
+    is_terminating: bool,
+    save_at: Option<Instant>,
+    _lock: OwnedFd,
+}
+
+/// Where the task is.
+///
+/// ```text
+/// Starting ──▶ Running ──▶ Ended
+///     └──▶ (the shim ends: the task never ran)
+/// ```
+#[derive(Debug)]
+pub(super) enum Task {
+    Starting(Helper),
+    Running { pid: Pid, started_at: Timestamp },
+    Ended(Box<EndedTask>),
+}
+
+/// What woke the loop.
+#[derive(Debug, Clone, Copy)]
+enum Wake {
+    Signals,
+    Listener,
+    Report,
+    Output(usize),
+    Client(u64),
+}
+
+impl Supervisor {
+    #[expect(clippy::too_many_arguments, reason = "made in one place, of parts that are each needed")]
+    pub(super) fn new(
+        dir: PathBuf,
+        config: ShimConfig,
+        container: Container,
+        cgroup: Cgroup,
+        lock: OwnedFd,
+        signals: SignalFd,
+        listener: UnixListener,
+        logs: Logs,
+        helper: Helper,
+    ) -> Self {
+        Self {
+            dir,
+            config,
+            container,
+            cgroup,
+            logs,
+            task: Task::Starting(helper),
+            execs: Vec::new(),
+            next_exec: 1,
+            is_paused: false,
+            asked_signal: None,
+            is_done: false,
+            signals,
+            listener,
+            connections: Vec::new(),
+            next_connection: 1,
+            early: Vec::new(),
+            kill_at: None,
+            is_terminating: false,
+            save_at: None,
+            _lock: lock,
+        }
+    }
+
+    /// Runs until the container is deleted, or the task has ended after the shim was told to end.
+    pub(super) fn run(mut self) -> ExitCode {
+        while !self.is_done {
+            for wake in self.wait() {
+                match wake {
+                    Wake::Signals => self.read_signals(),
+                    Wake::Listener => self.accept(),
+                    Wake::Report => self.collect_reports(),
+                    Wake::Output(index) => self.logs.read(index),
+                    Wake::Client(id) => self.serve(id),
+                }
+            }
+            if let Err(text) = self.keep_time(Instant::now()) {
+                return self.fail_to_start(text);
+            }
+        }
+        mounts::unmount(&self.config.rootfs);
+        self.flush_all();
+        ExitCode::SUCCESS
+    }
+
+    fn wait(&mut self) -> Vec<Wake> {
+        let now = Instant::now();
+        let mut next = [self.kill_at, self.save_at].into_iter().flatten().min();
+        for connection in &self.connections {
+            if let Pending::End(Some(until)) = connection.pending {
+                next = Some(next.map_or(until, |other| other.min(until)));
+            }
+        }
+        let (output, later) = self.logs.watch(now);
+        next = [next, later].into_iter().flatten().min();
+        let mut wakes = vec![Wake::Signals, Wake::Listener];
+        let mut fds = vec![readable(self.signals.as_fd()), readable(self.listener.as_fd())];
+        for (index, pipe) in output {
+            wakes.push(Wake::Output(index));
+            fds.push(readable(pipe));
+        }
+        let execs = self.execs.iter().filter_map(|exec| match &exec.stage {
+            ExecStage::Joining(helper) => Some(helper),
+            ExecStage::Running(_) => None,
+        });
+        let starting = match &self.task {
+            Task::Starting(helper) => Some(helper),
+            Task::Running { .. } | Task::Ended(_) => None,
+        };
+        for helper in execs.chain(starting) {
+            wakes.push(Wake::Report);
+            fds.push(readable(helper.report()));
+        }
+        for connection in &self.connections {
+            let output = if connection.has_output() { PollFlags::POLLOUT } else { PollFlags::empty() };
+            wakes.push(Wake::Client(connection.id));
+            fds.push(PollFd::new(connection.stream(), PollFlags::POLLIN | output));
+        }
+        // A signal that is not read through the descriptor only makes one more round.
+        let _ = poll(&mut fds, timeout(next, now));
+        let woken = wakes.into_iter().zip(&fds);
+        woken.filter(|(_, fd)| fd.any().unwrap_or(true)).map(|(wake, _)| wake).collect()
+    }
+
+    /// Everything that is due by time or by what has just happened.
+    fn keep_time(&mut self, now: Instant) -> Result<(), String> {
+        self.logs.flush_late(now);
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            let _ = self.cgroup.kill_all();
+        }
+        if self.save_at.is_some_and(|at| at <= now) {
+            self.save_ended(now);
+        }
+        for connection in &mut self.connections {
+            if matches!(connection.pending, Pending::End(Some(until)) if until <= now) {
+                connection.pending = Pending::Nothing;
+                let text = "the task has not ended in that time";
+                connection.answer(Answer::Failed(Failure::new(Fault::TimedOut, text)), None);
+            }
+        }
+        self.connections.retain_mut(Connection::flush);
+        if let Task::Starting(helper) = &self.task
+            && let Some(outcome) = helper.outcome()
+        {
+            self.started(outcome?);
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, launched: Joined) {
+        let started_at = clock::now();
+        self.task = Task::Running { pid: launched.pid, started_at };
+        tell_spawner(Answer::Pong(self.pong(launched.pid, started_at)));
+        leave_stdout();
+        // The task may have ended before it was known: its signal has come already.
+        self.reap();
+    }
+
+    fn fail_to_start(mut self, text: String) -> ExitCode {
+        let _ = self.cgroup.remove(REMOVE_PATIENCE);
+        let engine = self.config.engine.engine();
+        let _ = engine.forget(&self.container);
+        self.logs.drain();
+        mounts::unmount(&self.config.rootfs);
+        tell_spawner(Answer::Failed(Failure::new(Fault::System, text)));
+        ExitCode::FAILURE
+    }
+
+    pub(super) fn pong(&self, pid: Pid, started_at: Timestamp) -> Pong {
+        Pong {
+            task: self.config.task.clone(),
+            run: self.config.run,
+            pid: pid.as_raw().unsigned_abs(),
+            shim_pid: std::process::id(),
+            started_at,
+            is_paused: self.is_paused,
+            has_ended: matches!(self.task, Task::Ended(_)),
+        }
+    }
+
+    fn read_signals(&mut self) {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            if info.ssi_signo == Signal::SIGTERM as u32 {
+                self.terminate();
+            }
+        }
+        self.reap();
+    }
+
+    /// The machine shuts down: the task is asked to end, then made to, then the shim ends.
+    fn terminate(&mut self) {
+        self.is_terminating = true;
+        match &self.task {
+            Task::Running { pid, .. } => {
+                let _ = sys::signal_child(*pid, Signal::SIGTERM as i32);
+                self.asked_signal = Some(Signal::SIGTERM as i32);
+                self.kill_at.get_or_insert_with(|| Instant::now() + TERMINATE_PATIENCE);
+            }
+            Task::Starting(_) => self.kill_at = Some(Instant::now()),
+            Task::Ended(_) => self.is_done = true,
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        let first = match &self.task {
+            // Its end must not be taken before it is known who it is.
+            Task::Starting(helper) => return reap_only(helper.pid()),
+            Task::Running { pid, .. } => Some(*pid),
+            Task::Ended(_) => None,
+        };
+        // Everyone is handled first and reaped then: until that, its process id means nobody else.
+        while let Some(status) = peek() {
+            let Some(pid) = status.pid() else { break };
+            if Some(pid) == first {
+                self.task_ended(pid, status);
+            } else if !self.end_exec(pid, status) {
+                // Started by a helper that has ended since, so its report is there.
+                self.collect_reports();
+                if !self.end_exec(pid, status) && self.early.len() < MAX_EARLY {
+                    self.early.push((pid, status));
+                }
+            }
+            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+        }
+    }
+
+    fn task_ended(&mut self, pid: Pid, status: WaitStatus) {
+        let (Task::Running { started_at, .. }, Some(exit)) = (&self.task, exit_of(status)) else { return };
+        let started_at = *started_at;
+        let oom_kills = self.cgroup.oom_kills().unwrap_or(0);
+        self.logs.drain();
+        let (exit, reason) = verdict(exit, oom_kills, self.asked_signal);
+        let ended = EndedTask {
+            v: PROTOCOL_VERSION,
+            task: self.config.task.clone(),
+            run: self.config.run,
+            pid: pid.as_raw().unsigned_abs(),
+            started_at,
+            ended_at: clock::now(),
+            exit,
+            reason,
+            oom_kills,
+            logged: self.logs.logged(),
+            log_lost: self.logs.lost(),
+        };
+        self.task = Task::Ended(Box::new(ended));
+        self.kill_at = None;
+        self.save_ended(Instant::now());
+    }
+
+    /// Persist, then tell.
+    fn save_ended(&mut self, now: Instant) {
+        let Task::Ended(ended) = &self.task else { return };
+        let is_saved = ended.save(&self.dir).is_ok();
+        self.save_at = (!is_saved).then(|| now + SAVE_EVERY);
+        for connection in &mut self.connections {
+            if matches!(connection.pending, Pending::End(_)) {
+                connection.pending = Pending::Nothing;
+                connection.answer(Answer::Ended((**ended).clone()), None);
+            }
+        }
+        self.is_done |= is_saved && self.is_terminating;
+    }
+
+    /// Reads what helpers of execs have to say.
+    fn collect_reports(&mut self) {
+        self.read_reports();
+        if !self.execs.iter().any(|exec| matches!(exec.stage, ExecStage::Joining(_))) {
+            self.early.clear();
+        }
+    }
+
+    fn read_reports(&mut self) {
+        let mut index = 0;
+        while index < self.execs.len() {
+            let exec = &self.execs[index];
+            let outcome = match &exec.stage {
+                ExecStage::Joining(helper) => helper.outcome(),
+                ExecStage::Running(_) => None,
+            };
+            match outcome {
+                Some(Ok(joined)) => self.exec_started(index, joined),
+                Some(Err(text)) => {
+                    let exec = self.execs.remove(index);
+                    self.answer_exec(&exec, Answer::Failed(Failure::new(Fault::System, text)), None, true);
+                    continue;
+                }
+                None => {}
+            }
+            index += 1;
+        }
+    }
+
+    fn exec_started(&mut self, index: usize, joined: Joined) {
+        let exec = &mut self.execs[index];
+        if exec.connection.is_none() && !exec.is_detached {
+            let _ = sys::signal_child(joined.pid, Signal::SIGKILL as i32);
+        }
+        exec.stage = ExecStage::Running(joined.pid);
+        let started = ExecStarted { exec: exec.id, pid: joined.pid.as_raw().unsigned_abs() };
+        let connection = exec.connection;
+        if let Some(connection) = self.connection(connection) {
+            connection.answer(Answer::ExecStarted(started), joined.terminal);
+        }
+        if let Some(early) = self.early.iter().position(|(pid, _)| *pid == joined.pid) {
+            let (pid, status) = self.early.swap_remove(early);
+            self.end_exec(pid, status);
+        }
+    }
+
+    /// Whether `pid` was an exec, which is over now.
+    fn end_exec(&mut self, pid: Pid, status: WaitStatus) -> bool {
+        let is_it = |exec: &Exec| matches!(exec.stage, ExecStage::Running(own) if own == pid);
+        let (Some(index), Some(exit)) = (self.execs.iter().position(is_it), exit_of(status)) else { return false };
+        let exec = self.execs.remove(index);
+        self.answer_exec(&exec, Answer::ExecEnded(ExecEnded { exec: exec.id, exit }), None, true);
+        true
+    }
+
+    fn answer_exec(&mut self, exec: &Exec, answer: Answer, terminal: Option<OwnedFd>, is_last: bool) {
+        let connection = exec.connection;
+        if let Some(connection) = self.connection(connection) {
+            connection.answer(answer, terminal);
+            if is_last {
+                connection.pending = Pending::Nothing;
+            }
+        }
+    }
+
+    fn connection(&mut self, id: Option<u64>) -> Option<&mut Connection> {
+        self.connections.iter_mut().find(|connection| Some(connection.id) == id)
+    }
+
+    fn accept(&mut self) {
+        let Ok((stream, _)) = self.listener.accept() else { return };
+        let is_ours = rustix::net::sockopt::socket_peercred(&stream)
+            .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid());
+        if !is_ours || stream.set_nonblocking(true).is_err() {
+            return;
+        }
+        if self.connections.len() >= MAX_CONNECTIONS {
+            let idle = self.connections.iter().position(|old| old.pending == Pending::Nothing);
+            let Some(idle) = idle else { return };
+            self.connections.remove(idle);
+        }
+        self.connections.push(Connection::new(self.next_connection, stream.into()));
+        self.next_connection += 1;
+    }
+
+    fn serve(&mut self, id: u64) {
+        loop {
+            let Some(connection) = self.connection(Some(id)) else { return };
+            match connection.receive() {
+                Received::Nothing => return,
+                Received::Closed => return self.forget_client(id),
+                Received::Line(line, fds) => {
+                    let reply = self.handle(id, &line, fds);
+                    let Some(connection) = self.connection(Some(id)) else { return };
+                    match reply {
+                        Ok(answer) => connection.answer(answer, None),
+                        Err(pending) => connection.pending = pending,
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget_client(&mut self, id: u64) {
+        self.connections.retain(|connection| connection.id != id);
+        for exec in self.execs.iter_mut().filter(|exec| exec.connection == Some(id)) {
+            exec.connection = None;
+            if let (ExecStage::Running(pid), false) = (&exec.stage, exec.is_detached) {
+                let _ = sys::signal_child(*pid, Signal::SIGKILL as i32);
+            }
+        }
+    }
+
+    /// The last answers, for as long as the kernel takes them without waiting.
+    fn flush_all(&mut self) {
+        for connection in &mut self.connections {
+            connection.flush();
+        }
+    }
+}
+
+fn readable(fd: std::os::fd::BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::new(fd, PollFlags::POLLIN)
+}
+
+/// Rounded up, so that what is due is due on waking.
+fn timeout(next: Option<Instant>, now: Instant) -> PollTimeout {
+    let Some(next) = next else { return PollTimeout::NONE };
+    let wait = next.saturating_duration_since(now) + Duration::from_micros(999);
+    PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX)
+}
+
+/// A child that has ended, without reaping it.
+fn peek() -> Option<WaitStatus> {
+    waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).ok()
+}
+
+/// Reaps a helper, and nobody else.
+fn reap_only(helper: Pid) {
+    let _ = waitid(Id::Pid(helper), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+}
