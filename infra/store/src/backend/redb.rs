@@ -25,6 +25,7 @@ mod follow;
 mod group;
 mod lock_file;
 mod open;
+mod owners;
 mod pins;
 mod queue;
 mod read;
@@ -104,7 +105,7 @@ impl Embedded {
         let writer = Writer {
             engine: Arc::clone(&engine),
             bounds: HistoryBounds { batches: options.history_batches.max(1), bytes: options.history_bytes },
-            history_bytes: opened.history_bytes,
+            position: opened.position,
             leases_granted: 0,
             wanted_bytes: None,
         };

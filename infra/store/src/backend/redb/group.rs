@@ -9,8 +9,9 @@ use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::{Batch, Commit, CommitError, Entry, Event, Guard, Key, LeaseId, Op, Revision};
 
+use super::owners::Owners;
 use super::record::{self, Malformed, Numbers};
-use super::tables::{BASE, HISTORY, KEYS, LEASE_KEYS, LEASES, META, span};
+use super::tables::{BASE, HISTORY, KEYS, META};
 
 /// Failed for all.
 pub(super) type Failed = redb::Error;
@@ -24,44 +25,45 @@ pub(super) struct HistoryBounds {
     pub(super) bytes: u64,
 }
 
-/// The open tables of one write transaction.
+/// Where the store stands between two groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) head: Revision,
+    /// The size of the history.
+    pub(super) history_bytes: u64,
+}
+
+/// One write transaction, with the tables that nearly every commit touches open.
 pub(super) struct Group<'t> {
     keys: Table<'t, &'static [u8], &'static [u8]>,
     history: Table<'t, u64, &'static [u8]>,
-    leases: Table<'t, u64, u64>,
-    lease_keys: Table<'t, (u64, &'static [u8]), ()>,
-    meta: Table<'t, &'static str, u64>,
-    head: Revision,
-    history_bytes: u64,
-    outcome: Outcome,
+    owners: Owners<'t>,
+    position: Position,
+    batches: Vec<Arc<Batch>>,
+    has_changed: bool,
 }
 
 /// What a group did.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outcome {
     /// New batches, in order.
     pub(super) batches: Vec<Arc<Batch>>,
     /// Whether there is anything to make durable.
     pub(super) has_changed: bool,
-    /// The size of the history afterwards.
-    pub(super) history_bytes: u64,
+    /// Where the store stands afterwards.
+    pub(super) position: Position,
 }
 
 impl<'t> Group<'t> {
-    /// Opens the tables; `history_bytes` is their size after the group before.
-    pub(super) fn begin(txn: &'t WriteTransaction, history_bytes: u64) -> Result<Self, Failed> {
-        let history = txn.open_table(HISTORY)?;
-        let meta = txn.open_table(META)?;
-        let head = span(&history, &meta)?.head;
+    /// Begins where the group before ended.
+    pub(super) fn begin(txn: &'t WriteTransaction, position: Position) -> Result<Self, Failed> {
         Ok(Self {
             keys: txn.open_table(KEYS)?,
-            history,
-            leases: txn.open_table(LEASES)?,
-            lease_keys: txn.open_table(LEASE_KEYS)?,
-            meta,
-            head,
-            history_bytes,
-            outcome: Outcome::default(),
+            history: txn.open_table(HISTORY)?,
+            owners: Owners::new(txn),
+            position,
+            batches: Vec::new(),
+            has_changed: false,
         })
     }
 
@@ -70,7 +72,7 @@ impl<'t> Group<'t> {
         if let Some(error) = self.refusal(&commit)? {
             return Ok(Err(error));
         }
-        let revision = self.head.next();
+        let revision = self.position.head.next();
         let mut events = Vec::with_capacity(commit.ops.len());
         for op in commit.ops {
             match op {
@@ -87,28 +89,19 @@ impl<'t> Group<'t> {
             }
         }
         self.finish_batch(events)?;
-        Ok(Ok(self.head))
+        Ok(Ok(self.position.head))
     }
 
     /// Makes a lease; its id must be new.
     pub(super) fn grant(&mut self, lease: LeaseId, ttl_ms: u64) -> Result<(), Failed> {
-        let old = self.leases.insert(lease.get(), ttl_ms)?;
-        assert!(old.is_none(), "lease ids are never used twice");
-        self.outcome.has_changed = true;
-        Ok(())
+        self.has_changed = true;
+        self.owners.grant(lease, ttl_ms)
     }
 
     /// Ends a lease and deletes its keys, in one batch. False if there is none.
     pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<bool, Failed> {
-        if self.leases.remove(lease.get())?.is_none() {
-            return Ok(false);
-        }
-        self.outcome.has_changed = true;
-        let (from, to) = ((lease.get(), &[][..]), (lease.get() + 1, &[][..]));
-        let mut owned = Vec::new();
-        for row in self.lease_keys.range(from..to)? {
-            owned.push(Key::from(row?.0.value().1));
-        }
+        let Some(owned) = self.owners.end(lease)? else { return Ok(false) };
+        self.has_changed = true;
         let mut events = Vec::with_capacity(owned.len());
         for key in owned {
             let existed = self.delete(&key)?;
@@ -124,8 +117,8 @@ impl<'t> Group<'t> {
         while self.oldest()?.is_some_and(|oldest| oldest < before) {
             self.drop_oldest()?;
         }
-        self.meta.insert(BASE, self.head.get())?;
-        self.outcome.has_changed = true;
+        self.owners.txn().open_table(META)?.insert(BASE, self.position.head.get())?;
+        self.has_changed = true;
         Ok(())
     }
 
@@ -133,11 +126,11 @@ impl<'t> Group<'t> {
     pub(super) fn trim(&mut self, bounds: HistoryBounds) -> Result<(), Failed> {
         const SLACK: u64 = 256;
         let mut len = self.history.len()?;
-        if len <= bounds.batches + SLACK && self.history_bytes <= bounds.bytes {
+        if len <= bounds.batches + SLACK && self.position.history_bytes <= bounds.bytes {
             return Ok(());
         }
         // The last batch stays: it carries the revision.
-        while len > 1 && (len > bounds.batches || self.history_bytes > bounds.bytes) {
+        while len > 1 && (len > bounds.batches || self.position.history_bytes > bounds.bytes) {
             self.drop_oldest()?;
             len -= 1;
         }
@@ -145,9 +138,8 @@ impl<'t> Group<'t> {
     }
 
     /// What was done; the transaction may then be committed.
-    pub(super) fn end(mut self) -> Outcome {
-        self.outcome.history_bytes = self.history_bytes;
-        self.outcome
+    pub(super) fn end(self) -> Outcome {
+        Outcome { batches: self.batches, has_changed: self.has_changed, position: self.position }
     }
 
     fn oldest(&self) -> Result<Option<Revision>, Failed> {
@@ -157,12 +149,12 @@ impl<'t> Group<'t> {
     fn drop_oldest(&mut self) -> Result<(), Failed> {
         let dropped = self.history.pop_first()?;
         let bytes = dropped.map_or(0, |(_, record)| record.value().len());
-        self.history_bytes -= u64::try_from(bytes).expect("lengths fit");
+        self.position.history_bytes -= u64::try_from(bytes).expect("lengths fit");
         Ok(())
     }
 
     /// Why a commit cannot apply, if so.
-    fn refusal(&self, commit: &Commit) -> Result<Option<CommitError>, Failed> {
+    fn refusal(&mut self, commit: &Commit) -> Result<Option<CommitError>, Failed> {
         for (index, guard) in commit.guards.iter().enumerate() {
             if !self.holds(guard)? {
                 return Ok(Some(CommitError::Conflict { index }));
@@ -170,7 +162,7 @@ impl<'t> Group<'t> {
         }
         for (index, op) in commit.ops.iter().enumerate() {
             if let Op::Put { lease: Some(lease), .. } = *op
-                && self.leases.get(lease.get())?.is_none()
+                && !self.owners.lives(lease)?
             {
                 return Ok(Some(CommitError::LeaseEnded { index, lease }));
             }
@@ -210,7 +202,7 @@ impl<'t> Group<'t> {
         let mut place = self.keys.insert_reserve(&key[..], record::entry_len(value))?;
         record::write_entry(place.as_mut(), &numbers, value);
         drop(place);
-        self.move_lease(key, old.and_then(|old| old.lease), lease)?;
+        self.owners.pass(key, old.and_then(|old| old.lease), lease)?;
         Ok(numbers)
     }
 
@@ -219,35 +211,22 @@ impl<'t> Group<'t> {
             None => return Ok(false),
             Some(record) => record::read_numbers(record.value()).map_err(|_| damaged(key))?.0.lease,
         };
-        self.move_lease(key, lease, None)?;
+        self.owners.pass(key, lease, None)?;
         Ok(true)
-    }
-
-    fn move_lease(&mut self, key: &Key, from: Option<LeaseId>, to: Option<LeaseId>) -> Result<(), Failed> {
-        if from == to {
-            return Ok(());
-        }
-        if let Some(from) = from {
-            self.lease_keys.remove((from.get(), &key[..]))?;
-        }
-        if let Some(to) = to {
-            self.lease_keys.insert((to.get(), &key[..]), ())?;
-        }
-        Ok(())
     }
 
     fn finish_batch(&mut self, events: Vec<Event>) -> Result<(), Failed> {
         if events.is_empty() {
             return Ok(());
         }
-        self.head = self.head.next();
+        self.position.head = self.position.head.next();
         let len = record::batch_len(&events);
-        let mut place = self.history.insert_reserve(self.head.get(), len)?;
+        let mut place = self.history.insert_reserve(self.position.head.get(), len)?;
         record::write_batch(place.as_mut(), &events);
         drop(place);
-        self.history_bytes += u64::try_from(len).expect("lengths fit");
-        self.outcome.batches.push(Arc::new(Batch { revision: self.head, events }));
-        self.outcome.has_changed = true;
+        self.position.history_bytes += u64::try_from(len).expect("lengths fit");
+        self.batches.push(Arc::new(Batch { revision: self.position.head, events }));
+        self.has_changed = true;
         Ok(())
     }
 }

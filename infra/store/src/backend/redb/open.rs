@@ -19,7 +19,7 @@ use super::Options;
 use super::data_file::{DataFile, Faults};
 use super::engine::{Engine, READS_AT_ONCE};
 use super::feed::Feed;
-use super::group::{Failed, Group};
+use super::group::{Failed, Group, Position};
 use super::lock_file::{LockFailure, LockFile};
 use super::pins::Pins;
 use super::queue::Queue;
@@ -92,7 +92,7 @@ pub(super) fn marker_path(directory: &Path) -> PathBuf {
 /// An engine without its writer.
 pub(super) struct Opened {
     pub(super) engine: Engine,
-    pub(super) history_bytes: u64,
+    pub(super) position: Position,
 }
 
 /// Locks the directory, opens and verifies the data file, ends the leases of the process before.
@@ -113,7 +113,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
         epoch: begun.epoch,
         faults,
         queue: Queue::new(),
-        feed: Feed::new(begun.head),
+        feed: Feed::new(begun.position.head),
         database: RwLock::new(Some(database)),
         timers: Mutex::new(begun.timers),
         pins: Mutex::new(Pins::default()),
@@ -121,7 +121,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
         ended: watch::Sender::new(None),
         lock: Mutex::new(Some(lock)),
     };
-    Ok(Opened { engine, history_bytes: begun.history_bytes })
+    Ok(Opened { engine, position: begun.position })
 }
 
 /// Makes the directory if needed and takes it for this process.
@@ -178,8 +178,7 @@ fn explain(path: PathBuf, error: DatabaseError, faults: &Faults) -> OpenError {
 
 struct Begun {
     epoch: u64,
-    head: Revision,
-    history_bytes: u64,
+    position: Position,
     timers: Timers,
 }
 
@@ -193,7 +192,7 @@ fn begin(database: &Database, path: &Path) -> Result<Begun, OpenError> {
             Ok(epoch) => epoch,
             Err(newer) => return Ok(Err(newer)),
         };
-        let mut history_bytes = history_size(&txn)?;
+        let mut position = position_of(&txn)?;
         let mut timers = Timers::default();
         let leases = leases_of(&txn)?;
         for (lease, ttl_ms) in leases {
@@ -202,13 +201,12 @@ fn begin(database: &Database, path: &Path) -> Result<Begun, OpenError> {
                 timers.insert(lease, ttl, CancellationToken::new(), Instant::now());
                 continue;
             }
-            let mut group = Group::begin(&txn, history_bytes)?;
+            let mut group = Group::begin(&txn, position)?;
             group.revoke(lease)?;
-            history_bytes = group.end().history_bytes;
+            position = group.end().position;
         }
-        let head = span(&txn.open_table(HISTORY)?, &txn.open_table(META)?)?.head;
         txn.commit()?;
-        Ok(Ok(Begun { epoch, head, history_bytes, timers }))
+        Ok(Ok(Begun { epoch, position, timers }))
     };
     let damaged = |error: Failed| OpenError::Damaged { path: path.to_owned(), detail: error.to_string() };
     begun().map_err(damaged)?.map_err(|found| OpenError::NewerFormat { path: path.to_owned(), found })
@@ -227,12 +225,13 @@ fn enter(txn: &WriteTransaction) -> Result<Result<u64, u64>, Failed> {
     Ok(Ok(epoch))
 }
 
-fn history_size(txn: &WriteTransaction) -> Result<u64, Failed> {
-    let mut bytes = 0;
-    for row in txn.open_table(HISTORY)?.iter()? {
-        bytes += u64::try_from(row?.1.value().len()).expect("lengths fit");
+fn position_of(txn: &WriteTransaction) -> Result<Position, Failed> {
+    let history = txn.open_table(HISTORY)?;
+    let mut history_bytes = 0;
+    for row in history.iter()? {
+        history_bytes += u64::try_from(row?.1.value().len()).expect("lengths fit");
     }
-    Ok(bytes)
+    Ok(Position { head: span(&history, &txn.open_table(META)?)?.head, history_bytes })
 }
 
 fn leases_of(txn: &WriteTransaction) -> Result<Vec<(LeaseId, u64)>, Failed> {

@@ -1,7 +1,10 @@
 //! The way to the writer: bounded by bytes; who comes when it is full waits.
+//!
+//! Who was just answered usually asks again at once. So after a group of many the writer lingers for as many,
+//! a fraction of what a sync takes; otherwise it would sync for the quickest alone, then for all others.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -51,11 +54,20 @@ pub(super) struct Taken {
 }
 
 const BOUND_KIB: u32 = 16 * 1024;
+const LINGER: Duration = Duration::from_micros(250);
+const LINGER_FOR: usize = 256;
+
+#[derive(Debug, Default)]
+struct Waiting {
+    taken: Taken,
+    /// The writer sleeps until so many requests wait; 0 when it does not sleep.
+    wanted: usize,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<Taken>,
+    waiting: Mutex<Waiting>,
     filled: Condvar,
     room: Semaphore,
 }
@@ -72,14 +84,14 @@ impl Queue {
         self.room.acquire_many(kib).await.ok()?.forget();
         let (reply, answer) = oneshot::channel();
         let mut waiting = self.waiting();
-        if waiting.closed {
+        if waiting.taken.closed {
             return None;
         }
-        let was_idle = waiting.requests.is_empty();
-        waiting.requests.push(Request { action, reply });
-        waiting.kib += kib;
+        waiting.taken.requests.push(Request { action, reply });
+        waiting.taken.kib += kib;
+        let is_awaited = waiting.taken.requests.len() == waiting.wanted;
         drop(waiting);
-        if was_idle {
+        if is_awaited {
             self.filled.notify_one();
         }
         Some(answer)
@@ -87,22 +99,41 @@ impl Queue {
 
     /// Ends a lease without waiting. Bounded by the leases there are, not by the queue.
     pub(super) fn abandon(&self, lease: LeaseId) {
-        self.waiting().abandoned.push(lease);
+        self.waiting().taken.abandoned.push(lease);
         self.filled.notify_one();
     }
 
     /// No more requests; the writer gets the rest and then the end.
     pub(super) fn close(&self) {
         self.room.close();
-        self.waiting().closed = true;
+        self.waiting().taken.closed = true;
         self.filled.notify_one();
     }
 
-    /// Everything that waits, as soon as there is something, or at `deadline` with nothing. The room it takes
-    /// stays taken until [`Queue::release`].
-    pub(super) fn take(&self, deadline: Option<Instant>) -> Taken {
+    /// Everything that waits, as soon as there is something, or at `deadline` with nothing. `before` is how many
+    /// requests were taken the last time. The room that the requests take stays taken until [`Queue::release`].
+    pub(super) fn take(&self, deadline: Option<Instant>, before: usize) -> Taken {
         let mut waiting = self.waiting();
-        while waiting.requests.is_empty() && waiting.abandoned.is_empty() && !waiting.closed {
+        if before > 1 {
+            waiting = self.sleep(waiting, before.min(LINGER_FOR), Some(Instant::now() + LINGER));
+        }
+        waiting = self.sleep(waiting, 1, deadline);
+        let closed = waiting.taken.closed;
+        std::mem::replace(&mut waiting.taken, Taken { closed, ..Taken::default() })
+    }
+
+    /// Until `wanted` requests wait, or something else is to be done.
+    fn sleep<'a>(
+        &self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        wanted: usize,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, Waiting> {
+        waiting.wanted = wanted;
+        while waiting.taken.requests.len() < wanted
+            && waiting.taken.abandoned.is_empty()
+            && !waiting.taken.closed
+        {
             let Some(deadline) = deadline else {
                 waiting = self.filled.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -113,8 +144,8 @@ impl Queue {
             }
             waiting = self.filled.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        let closed = waiting.closed;
-        std::mem::replace(&mut *waiting, Taken { closed, ..Taken::default() })
+        waiting.wanted = 0;
+        waiting
     }
 
     /// Gives back the room of what was taken, once it is done.
@@ -122,7 +153,7 @@ impl Queue {
         self.room.add_permits(usize::try_from(kib).expect("the bound fits"));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Taken> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

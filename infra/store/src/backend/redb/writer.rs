@@ -20,7 +20,7 @@ use crate::{CommitError, LeaseId, Op, Revision};
 
 use super::data_file::Fault;
 use super::engine::Engine;
-use super::group::{Failed, Group, HistoryBounds, Outcome};
+use super::group::{Failed, Group, HistoryBounds, Outcome, Position};
 use super::queue::{Action, Done, Reply, Request};
 
 /// How soon the end of a lease is tried again when there was no space to write it.
@@ -30,7 +30,7 @@ const RETRY_EXPIRY: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     pub(super) engine: Arc<Engine>,
     pub(super) bounds: HistoryBounds,
-    pub(super) history_bytes: u64,
+    pub(super) position: Position,
     /// Lease ids are the epoch and a count, so they need no counter on disk.
     pub(super) leases_granted: u32,
     /// The disk was full, and so many bytes were missing.
@@ -74,16 +74,18 @@ impl Writer {
         }
         engine.end("the state engine was closed");
         // Whoever came while it ended was not served.
-        let rest = engine.queue.take(Some(Instant::now())).requests;
+        let rest = engine.queue.take(Some(Instant::now()), 0).requests;
         let replies = rest.into_iter().map(|request| request.reply).collect();
         answer_all(replies, &CommitError::Unavailable(engine.why_unavailable()));
         engine.close_file();
     }
 
     fn serve(&mut self) {
+        let mut before = 0;
         loop {
             let deadline = self.engine.timers().next_due();
-            let taken = self.engine.queue.take(deadline);
+            let taken = self.engine.queue.take(deadline, before);
+            before = taken.requests.len();
             let kib = taken.kib();
             let due = self.engine.timers().take_due(Instant::now());
             let is_open = self.round(taken.requests, &taken.abandoned, &due);
@@ -121,7 +123,7 @@ impl Writer {
     ) -> Result<Outcome, Broken> {
         let is_full = self.is_still_full();
         let txn = self.engine.begin_write().map_err(Broken::early)?;
-        let applied = Group::begin(&txn, self.history_bytes).and_then(|mut group| {
+        let applied = Group::begin(&txn, self.position).and_then(|mut group| {
             let result = self.apply(&mut group, requests, abandoned, due, is_full, pending);
             result.and_then(|()| group.trim(self.bounds)).map(|()| group.end())
         });
@@ -190,7 +192,7 @@ impl Writer {
 
     /// The group is durable: let watchers see it, then answer.
     fn settle(&mut self, pending: Pending, outcome: Outcome) {
-        self.history_bytes = outcome.history_bytes;
+        self.position = outcome.position;
         if outcome.has_changed {
             self.wanted_bytes = self.wanted_bytes.filter(|_| self.is_still_full());
         }
