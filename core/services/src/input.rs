@@ -1,0 +1,41 @@
+//! Everything that [`crate::Services`] can be told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kogge_model::id::{RevisionId, TaskId};
+use kogge_model::name::ServiceId;
+use kogge_model::scheduler::Event;
+use kogge_model::service::ServiceSpec;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The way to the kernel stands, at the start or again.
+    Connected,
+    /// The tree says this. Revisions only move forward; an older one is ignored.
+    Desired {
+        /// The revision that says it.
+        revision: RevisionId,
+        /// What it says.
+        change: Change,
+    },
+    /// The kernel said something.
+    FromKernel(Event),
+    /// The router has no request for this task in flight any more and gives it none.
+    Drained {
+        /// Which.
+        task: TaskId,
+    },
+    /// Time has passed: due at [`crate::Services::next_wakeup`].
+    Tick,
+}
+
+/// What a revision says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Every service there is; whatever is not named has been removed.
+    Whole(BTreeMap<ServiceId, Arc<ServiceSpec>>),
+    /// Only what differs from the revision before; none means removed.
+    Changed(BTreeMap<ServiceId, Option<Arc<ServiceSpec>>>),
+}

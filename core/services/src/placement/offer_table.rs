@@ -1,0 +1,310 @@
+//! The offers of one round, by how free they are within each set of filters.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+
+use kogge_model::attribute::{Attributes, Constraint};
+use kogge_model::id::{AgentId, OfferId};
+use kogge_model::resources::Resources;
+use kogge_model::scheduler::Offer;
+use kogge_model::task::TaskSpec;
+
+use super::census::{Census, Crowding};
+use super::request::{Need, Request, allows, filters};
+
+/// An offer while it is filled.
+#[derive(Debug)]
+pub(crate) struct OpenOffer {
+    pub(crate) id: OfferId,
+    pub(crate) agent: AgentId,
+    pub(crate) attributes: Arc<Attributes>,
+    /// What is left of it.
+    pub(crate) free: Resources,
+    /// What it was filled with.
+    pub(crate) launches: Vec<TaskSpec>,
+}
+
+/// The offers of one round.
+#[derive(Debug)]
+pub(crate) struct OfferTable {
+    offers: Vec<OpenOffer>,
+    by_attribute: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+    pools: BTreeMap<Vec<Constraint>, Pool>,
+}
+
+/// All offers that pass one set of filters.
+#[derive(Debug, Default)]
+struct Pool {
+    /// By room; the entry of an offer that was filled meanwhile is out of date until it comes up.
+    heap: BinaryHeap<(u64, Reverse<usize>)>,
+    /// What none of them has room for, in this round.
+    hopeless: Vec<Need>,
+}
+
+impl OpenOffer {
+    /// How much fits into it: a thousandth of a core weighs as much as a MiB.
+    fn room(&self) -> u64 {
+        self.free.cpu_millis.0.min(self.free.mem_bytes.0 >> 20)
+    }
+}
+
+impl OfferTable {
+    pub(crate) fn new(offers: Vec<Offer>) -> Self {
+        let mut by_attribute: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+        for (index, offer) in offers.iter().enumerate() {
+            for (key, value) in offer.attributes.iter() {
+                if !by_attribute.contains_key(key) {
+                    by_attribute.insert(key.clone(), BTreeMap::new());
+                }
+                let by_value = by_attribute.get_mut(key).expect("it was just inserted");
+                match by_value.get_mut(value) {
+                    Some(indices) => indices.push(index),
+                    None => {
+                        by_value.insert(value.clone(), vec![index]);
+                    }
+                }
+            }
+        }
+        let open = |offer: Offer| OpenOffer {
+            id: offer.id,
+            agent: offer.agent,
+            attributes: offer.attributes,
+            free: offer.resources,
+            launches: Vec::new(),
+        };
+        Self { offers: offers.into_iter().map(open).collect(), by_attribute, pools: BTreeMap::new() }
+    }
+
+    pub(crate) fn into_offers(self) -> Vec<OpenOffer> {
+        self.offers
+    }
+
+    /// Places up to `count` instances: `fill` launches one on an offer that has room and takes out of it what it
+    /// needs. Tells how many were placed.
+    pub(crate) fn place(
+        &mut self,
+        request: &Request<'_>,
+        count: usize,
+        mut fill: impl FnMut(&mut OpenOffer),
+    ) -> usize {
+        let key = filters(request.constraints);
+        let mut pool = self.pools.remove(&key).unwrap_or_else(|| self.new_pool(&key));
+        let mut placed = 0;
+        if !pool.hopeless.iter().any(|need| request.need.is_at_least(need)) {
+            let mut search = Search {
+                pool: &mut pool,
+                census: Census::of(request),
+                aside: BinaryHeap::new(),
+                unfit: Vec::new(),
+            };
+            while placed < count {
+                let Some(index) = search.next(&self.offers, request.need) else { break };
+                let offer = &mut self.offers[index];
+                fill(offer);
+                search.census.add(&offer.agent, &offer.attributes);
+                search.set_aside(offer, index);
+                placed += 1;
+            }
+            search.finish(&self.offers, request.need, placed < count);
+        }
+        self.pools.insert(key, pool);
+        placed
+    }
+
+    fn new_pool(&self, filters: &[Constraint]) -> Pool {
+        let index = |index: usize| (self.offers[index].room(), Reverse(index));
+        let passes = |&at: &usize| filters.iter().all(|filter| allows(filter, &self.offers[at].attributes));
+        let heap = match self.shortest_list(filters) {
+            Some(list) => list.iter().copied().filter(passes).map(index).collect(),
+            None => (0..self.offers.len()).filter(passes).map(index).collect(),
+        };
+        Pool { heap, hopeless: Vec::new() }
+    }
+
+    /// The fewest offers that some `Is` filter leaves; none without such a filter.
+    fn shortest_list(&self, filters: &[Constraint]) -> Option<&[usize]> {
+        let lists = filters.iter().filter_map(|filter| match filter {
+            Constraint::Is { key, value } => {
+                Some(self.by_attribute.get(key).and_then(|by_value| by_value.get(value)))
+            }
+            Constraint::IsNot { .. } | Constraint::Unique { .. } | Constraint::Spread { .. } => None,
+        });
+        lists.map(|list| list.map_or(&[][..], Vec::as_slice)).min_by_key(|list| list.len())
+    }
+}
+
+/// The search for the instances of one service through its pool.
+struct Search<'a, 'r> {
+    pool: &'a mut Pool,
+    census: Census<'r>,
+    /// Offers near instances of the service: the least crowded first, then the most free.
+    aside: BinaryHeap<Reverse<(Crowding, Reverse<u64>, usize)>>,
+    /// Offers that are of no use to this service.
+    unfit: Vec<usize>,
+}
+
+impl Search<'_, '_> {
+    /// The best offer for one more instance.
+    fn next(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
+        self.next_uncrowded(offers, need).or_else(|| self.next_crowded(offers, need))
+    }
+
+    /// The most free offer without any instance of the service near it.
+    fn next_uncrowded(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
+        while let Some((room, Reverse(index))) = self.pool.heap.pop() {
+            let offer = &offers[index];
+            if offer.room() < room {
+                self.pool.heap.push((offer.room(), Reverse(index)));
+            } else if !need.fits(&offer.free) || self.census.conflict(&offer.attributes).is_some() {
+                self.unfit.push(index);
+            } else if self.census.crowding(&offer.agent, &offer.attributes).iter().any(|&crowd| crowd > 0) {
+                self.set_aside(offer, index);
+            } else {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    fn next_crowded(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
+        while let Some(Reverse((crowding, _, index))) = self.aside.pop() {
+            let offer = &offers[index];
+            if !need.fits(&offer.free) || self.census.conflict(&offer.attributes).is_some() {
+                self.unfit.push(index);
+            } else if self.census.crowding(&offer.agent, &offer.attributes) > crowding {
+                self.set_aside(offer, index);
+            } else {
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    fn set_aside(&mut self, offer: &OpenOffer, index: usize) {
+        let crowding = self.census.crowding(&offer.agent, &offer.attributes);
+        self.aside.push(Reverse((crowding, Reverse(offer.room()), index)));
+    }
+
+    /// Puts everything back for the next service.
+    fn finish(mut self, offers: &[OpenOffer], need: &Need, is_short: bool) {
+        // Room is what was missing, not a free value of a `unique:` key.
+        if is_short && self.unfit.iter().all(|&index| !need.fits(&offers[index].free)) {
+            self.pool.hopeless.push(need.clone());
+        }
+        let aside = self.aside.drain().map(|Reverse((_, _, index))| index);
+        let back = aside.chain(self.unfit).map(|index| (offers[index].room(), Reverse(index)));
+        self.pool.heap.extend(back);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use kogge_model::resources::{Bytes, CpuMillis};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn offer(number: u64, cpu: u64, zone: &str) -> Offer {
+        let attributes = [("zone", zone.to_owned()), ("agent", format!("a{number}"))];
+        Offer {
+            id: OfferId(number),
+            agent: AgentId::new(format!("a{number}")),
+            attributes: Arc::new(attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            resources: Resources {
+                cpu_millis: CpuMillis(cpu),
+                mem_bytes: Bytes::gib(100),
+                ..Resources::default()
+            },
+        }
+    }
+
+    fn need(cpu_millis: u64) -> Need {
+        Need { cpu_millis, mem_bytes: 1, disk_bytes: 0, ports: Vec::new() }
+    }
+
+    fn place(table: &mut OfferTable, need: &Need, constraints: &[Constraint], count: usize) -> Vec<String> {
+        let mut agents = Vec::new();
+        let request = Request { need, constraints, taken: Vec::new() };
+        let placed = table.place(&request, count, |offer| {
+            offer.free.cpu_millis.0 -= need.cpu_millis;
+            agents.push(offer.agent.to_string());
+        });
+        assert_eq!(placed, agents.len());
+        agents
+    }
+
+    fn constraints(texts: &[&str]) -> Vec<Constraint> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn instances_go_apart_and_then_where_most_is_free() {
+        let mut table =
+            OfferTable::new(vec![offer(1, 3_000, "a"), offer(2, 9_000, "a"), offer(3, 5_000, "b")]);
+        assert_eq!(place(&mut table, &need(1_000), &[], 5), ["a2", "a3", "a1", "a2", "a3"]);
+    }
+
+    #[test]
+    fn filters_unique_and_spread_are_kept() {
+        let offers: Vec<Offer> =
+            [(1, "a"), (2, "a"), (3, "a"), (4, "b")].map(|(n, zone)| offer(n, 10_000 - n, zone)).into();
+        let run = |texts: &[&str], count| {
+            place(&mut OfferTable::new(offers.clone()), &need(1), &constraints(texts), count)
+        };
+        assert_eq!(run(&["zone=b"], 2), ["a4", "a4"]);
+        assert_eq!(run(&["zone!=a", "agent!=a4"], 1), [""; 0]);
+        assert_eq!(run(&["unique:zone"], 3), ["a1", "a4"]);
+        assert_eq!(run(&["unique:rack"], 1), [""; 0], "no agent has such an attribute");
+        assert_eq!(run(&["spread:zone"], 4), ["a1", "a4", "a2", "a4"]);
+        assert_eq!(run(&["spread:zone", "zone=a"], 2), ["a1", "a2"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_asked_for_only_once_a_round() {
+        let mut table = OfferTable::new(vec![offer(1, 1_000, "a")]);
+        assert_eq!(place(&mut table, &need(2_000), &[], 1), [""; 0]);
+        assert_eq!(table.pools[&Vec::new()].hopeless.len(), 1);
+        assert_eq!(place(&mut table, &need(3_000), &[], 1), [""; 0]);
+        assert_eq!(table.pools[&Vec::new()].hopeless.len(), 1);
+        assert_eq!(place(&mut table, &need(1_000), &[], 1), ["a1"]);
+    }
+
+    proptest! {
+        /// Against the plain search through all offers for each instance: the same number finds a place.
+        #[test]
+        fn nothing_that_fits_is_overlooked(
+            offers in proptest::collection::vec((0u64..6, 0..3usize), 0..12),
+            requests in proptest::collection::vec((1u64..5, 0..4usize, 1..6usize), 1..12),
+        ) {
+            let zones = ["a", "b", "c"];
+            let offers: Vec<Offer> =
+                offers.iter().zip(1u64..).map(|(&(cpu, zone), n)| offer(n, cpu, zones[zone])).collect();
+            let mut table = OfferTable::new(offers.clone());
+            let mut plain: Vec<(u64, String, String)> = offers
+                .iter()
+                .map(|offer| (offer.resources.cpu_millis.0, offer.attributes["zone"].clone(), offer.agent.to_string()))
+                .collect();
+            for (cpu, zone, count) in requests {
+                let wanted = zones.get(zone).map(|zone| format!("zone={zone}"));
+                let constraints = constraints(&wanted.as_deref().into_iter().collect::<Vec<_>>());
+                let placed = place(&mut table, &need(cpu), &constraints, count);
+                // The plain world follows the choice, and checks that each was allowed and that no place was left.
+                for agent in &placed {
+                    let entry = plain.iter_mut().find(|entry| entry.2 == *agent).unwrap();
+                    prop_assert!(entry.0 >= cpu && zones.get(zone).is_none_or(|zone| entry.1 == *zone));
+                    entry.0 -= cpu;
+                }
+                let fits = |entry: &&(u64, String, String)| {
+                    entry.0 >= cpu && zones.get(zone).is_none_or(|zone| entry.1 == *zone)
+                };
+                let room: u64 = plain.iter().filter(fits).map(|entry| entry.0 / cpu).sum();
+                prop_assert!(placed.len() == count || room == 0, "{} of {count} placed, room for {room}", placed.len());
+                let agents: BTreeSet<&String> = placed.iter().collect();
+                prop_assert!(agents.len() == placed.len() || room == 0 || plain.iter().filter(fits).all(|entry| agents.contains(&entry.2)), "two on one agent while another was free");
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Offers came: instances that wait are placed on them, and what is left is given back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kogge_model::attribute::Attributes;
+use kogge_model::digest::Digest;
+use kogge_model::id::{AgentId, TaskId};
+use kogge_model::name::{InstanceId, ServiceId};
+use kogge_model::reason::Reason;
+use kogge_model::scheduler::Call;
+use kogge_model::task::{PortBinding, TaskState};
+use kogge_model::template::TaskTemplate;
+use kogge_model::time::Timestamp;
+
+use crate::chance::Chance;
+use crate::effect::{Effect, Effects};
+use crate::placement::{Need, OfferTable, OpenOffer, PortCursors, Request, SeenAgent, shortfall};
+use crate::reporting::{announce_instance, decided};
+use crate::services::Services;
+use crate::state::{Attempt, Instance, Phase, Service};
+use crate::task_spec::{Launch, task_spec};
+
+/// So many services are told in one round what their offers lacked; the others when somebody asks.
+const EXPLAINED_IN_A_ROUND: usize = 50;
+
+/// Where an instance was placed.
+struct Placement {
+    number: u32,
+    task: TaskId,
+    agent: AgentId,
+    attributes: Arc<Attributes>,
+    ports: Vec<PortBinding>,
+}
+
+impl Services {
+    pub(crate) fn serve_offers(&mut self, now: Timestamp, effects: &mut Effects) {
+        let offers = std::mem::take(&mut self.offers);
+        if offers.is_empty() {
+            return;
+        }
+        for offer in &offers {
+            let (attributes, free) = (Arc::clone(&offer.attributes), offer.resources.clone());
+            self.seen.insert(offer.agent.clone(), SeenAgent { attributes, free });
+        }
+        let mut table = OfferTable::new(offers);
+        let mut short: Vec<ServiceId> = Vec::new();
+        for id in std::mem::take(&mut self.ready) {
+            let mut service = self.services.remove(&id).expect("only known services are ready");
+            self.place(now, &mut service, &mut table, effects);
+            if service.ready().next().is_some() {
+                short.push(id.clone());
+            }
+            self.services.insert(id, service);
+        }
+        self.answer(table.into_offers(), effects);
+        for (i, id) in short.into_iter().enumerate() {
+            self.note_shortfall(now, &id, i < EXPLAINED_IN_A_ROUND, effects);
+            self.ready.insert(id);
+        }
+    }
+
+    /// Places what waits of one service, version by version.
+    fn place(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        table: &mut OfferTable,
+        effects: &mut Effects,
+    ) {
+        let mut by_version: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
+        for instance in service.ready() {
+            by_version.entry(instance.version).or_default().push(instance.number());
+        }
+        for numbers in by_version.into_values() {
+            let template = Arc::clone(&service.instances[&numbers[0]].template);
+            let placements = self.search(service, &template, &numbers, table);
+            for placement in placements {
+                let instance =
+                    service.instances.get_mut(&placement.number).expect("it was just searched for");
+                self.tasks.insert(placement.task.clone(), instance.id.clone());
+                self.touched_instances.insert(instance.id.clone());
+                launch(now, instance, placement, effects);
+            }
+        }
+        // Its limits begin to count now.
+        self.unsettled.insert(service.id().clone());
+    }
+
+    fn search(
+        &mut self,
+        service: &Service,
+        template: &Arc<TaskTemplate>,
+        numbers: &[u32],
+        table: &mut OfferTable,
+    ) -> Vec<Placement> {
+        let need = Need::of(template);
+        let request = request(service, &need);
+        let mut waiting = numbers.iter().copied();
+        let mut placements = Vec::with_capacity(numbers.len());
+        let Self { chance, ports, tasks, .. } = self;
+        table.place(&request, numbers.len(), |offer| {
+            let number = waiting.next().expect("no more are placed than wait");
+            let id = InstanceId { service: service.id().clone(), number };
+            let task = fresh_task(&id, tasks, chance);
+            placements.push(fill(offer, &id, task, template, &need, ports, chance));
+        });
+        placements
+    }
+
+    /// Launches on offers that were filled, gives the others back.
+    fn answer(&mut self, offers: Vec<OpenOffer>, effects: &mut Effects) {
+        let refuse = self.config.refuse;
+        let mut unused = Vec::new();
+        for offer in offers {
+            if offer.launches.is_empty() {
+                unused.push(offer.id);
+                continue;
+            }
+            if let Some(seen) = self.seen.get_mut(&offer.agent) {
+                seen.free = offer.free;
+            }
+            let (offers, launches) = (vec![offer.id], offer.launches);
+            effects.push(Effect::Call(Call::Accept { offers, launches, refuse }));
+        }
+        if !unused.is_empty() {
+            effects.push(Effect::Call(Call::Decline { offers: unused, refuse }));
+        }
+    }
+
+    /// Some of a service found no place. The first time its plan may change, for it may have to make room itself.
+    fn note_shortfall(&mut self, now: Timestamp, id: &ServiceId, is_told: bool, effects: &mut Effects) {
+        let mut service = self.services.remove(id).expect("it was just served");
+        let waiting: Vec<u32> = service.ready().map(Instance::number).collect();
+        let mut told: BTreeMap<Digest, Reason> = BTreeMap::new();
+        for number in waiting {
+            let version = service.instances[&number].version;
+            let reason = told.entry(version).or_insert_with(|| match is_told {
+                true => shortfall_of(&service, &service.instances[&number], &self.seen)
+                    .unwrap_or_else(|| "waits for an offer".into()),
+                false => "waits for an offer: none had room".into(),
+            });
+            let reason = reason.clone();
+            let instance = service.instances.get_mut(&number).expect("it was just seen");
+            let Phase::Waiting(waiting) = &mut instance.phase else { continue };
+            if waiting.shortfall.as_ref() != Some(&reason) {
+                waiting.shortfall = Some(reason.clone());
+                decided(now, instance, "wait", reason, effects);
+                self.unsettled.insert(id.clone());
+            }
+        }
+        self.services.insert(id.clone(), service);
+    }
+}
+
+fn fresh_task(id: &InstanceId, known: &BTreeMap<TaskId, InstanceId>, chance: &mut Chance) -> TaskId {
+    loop {
+        let task = TaskId::new(chance.task_id(id));
+        if !known.contains_key(&task) {
+            return task;
+        }
+    }
+}
+
+/// Puts an instance into an offer.
+fn fill(
+    offer: &mut OpenOffer,
+    id: &InstanceId,
+    task: TaskId,
+    template: &Arc<TaskTemplate>,
+    need: &Need,
+    cursors: &mut PortCursors,
+    chance: &mut Chance,
+) -> Placement {
+    let host_ports = cursors.take(&offer.agent, &need.ports, &mut offer.free.ports, chance);
+    let spec = task_spec(&Launch {
+        task: task.clone(),
+        instance: id,
+        template,
+        agent: &offer.agent,
+        attributes: &offer.attributes,
+        host_ports: &host_ports,
+    });
+    // The ports were taken out of the offer one by one already.
+    offer.free.cpu_millis.0 -= need.cpu_millis;
+    offer.free.mem_bytes.0 -= need.mem_bytes;
+    offer.free.disk_bytes.0 -= need.disk_bytes;
+    let ports = spec.ports.clone();
+    offer.launches.push(spec);
+    let (agent, attributes) = (offer.agent.clone(), Arc::clone(&offer.attributes));
+    Placement { number: id.number, task, agent, attributes, ports }
+}
+
+fn launch(now: Timestamp, instance: &mut Instance, placement: Placement, effects: &mut Effects) {
+    let text = format!("on agent {}", placement.agent);
+    instance.enter(Phase::Live(Attempt {
+        task: placement.task,
+        agent: placement.agent,
+        attributes: placement.attributes,
+        run: None,
+        launched_at: now,
+        ports: placement.ports,
+        state: TaskState::Staging,
+        reason: Reason::default(),
+        sequence: 0,
+        running_since: None,
+        healthy_since: None,
+        was_healthy: false,
+    }));
+    decided(now, instance, "placed", format!("{text}: it has room and the fewest of its kind"), effects);
+    announce_instance(instance, text, effects);
+}
+
+fn request<'a>(service: &'a Service, need: &'a Need) -> Request<'a> {
+    let attempts = service.instances.values().filter_map(Instance::attempt);
+    Request {
+        need,
+        constraints: service.version().map_or(&[], |version| version.spec.constraints.as_slice()),
+        taken: attempts.map(|attempt| (&attempt.agent, &attempt.attributes)).collect(),
+    }
+}
+
+/// What the agents lack for an instance that waits for an offer.
+pub(crate) fn shortfall_of(
+    service: &Service,
+    instance: &Instance,
+    seen: &BTreeMap<AgentId, SeenAgent>,
+) -> Option<Reason> {
+    let Phase::Waiting(waiting) = &instance.phase else { return None };
+    waiting.is_ready.then(|| shortfall(&request(service, &Need::of(&instance.template)), seen))
+}

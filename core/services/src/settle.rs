@@ -1,0 +1,422 @@
+//! Makes one service as it should be, as far as that is in our hands: plans, and does what the plans say, until
+//! they say nothing more.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::effect::{Effect, Effects};
+use crate::explain::step;
+use crate::plan_deployment::{Verdict, plan_deployment};
+use crate::plan_instances::{Kind, Member, Plan, Puzzle, Standing, StopCause, plan_instances};
+use crate::plan_repair::{Repair, plan_repair};
+use crate::reporting::{announce_deployment, announce_gone, announce_instance, decided, decided_of_service};
+use crate::services::Services;
+use crate::state::{
+    AfterKill, Deployment, DeploymentState, Instance, Phase, Progress, Service, Version, Waiting, Wanted,
+};
+use kogge_model::name::InstanceId;
+use kogge_model::reason::Reason;
+use kogge_model::time::Timestamp;
+
+/// The tree is asked again to go back after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+impl Services {
+    pub(crate) fn settle_all(&mut self, now: Timestamp, effects: &mut Effects) {
+        while let Some(id) = self.unsettled.pop_first() {
+            let Some(mut service) = self.services.remove(&id) else { continue };
+            let wakeup = self.settle(now, &mut service, effects);
+            self.set_wakeup(&mut service, wakeup);
+            if service.ready().next().is_some() {
+                self.ready.insert(id.clone());
+            } else {
+                self.ready.remove(&id);
+            }
+            if service.record.wanted == Wanted::Removed && service.instances.is_empty() {
+                self.set_wakeup(&mut service, None);
+                self.touched_services.insert(id);
+            } else {
+                self.services.insert(id, service);
+            }
+        }
+    }
+
+    fn set_wakeup(&mut self, service: &mut Service, wakeup: Option<Timestamp>) {
+        if service.wakeup == wakeup {
+            return;
+        }
+        if let Some(old) = service.wakeup {
+            self.timers.remove(&(old, service.id().clone()));
+        }
+        if let Some(new) = wakeup {
+            self.timers.insert((new, service.id().clone()));
+        }
+        service.wakeup = wakeup;
+    }
+
+    /// Tells when to look again.
+    fn settle(&mut self, now: Timestamp, service: &mut Service, effects: &mut Effects) -> Option<Timestamp> {
+        let is_stuck = 2 * service.instances.len() + 8;
+        for _ in 0..is_stuck {
+            let wakeup = self.repair(now, service, effects);
+            let plan = plan_instances(&puzzle(service));
+            if plan == Plan::default() {
+                if renew_waiting(service, &mut self.touched_instances) {
+                    continue;
+                }
+                let judged = self.judge_deployment(now, service, effects);
+                return wakeup.into_iter().chain(judged).min();
+            }
+            for (number, cause) in plan.stop {
+                self.stop(now, service, number, cause, effects);
+            }
+            for _ in 0..plan.create {
+                self.create(now, service, effects);
+            }
+        }
+        unreachable!("{} does not settle: each round stops or creates something", service.id())
+    }
+
+    /// Looks after each instance by itself; tells when the next one is due.
+    fn repair(&mut self, now: Timestamp, service: &mut Service, effects: &mut Effects) -> Option<Timestamp> {
+        let mut wakeup: Option<Timestamp> = None;
+        for instance in service.instances.values_mut() {
+            let repair = plan_repair(instance, &self.config, now);
+            let look_again = match repair {
+                Repair::Leave => None,
+                Repair::LookAgain(at) => Some(at),
+                Repair::AskForOffer => {
+                    if let Phase::Waiting(waiting) = &mut instance.phase {
+                        waiting.is_ready = true;
+                    }
+                    self.is_revival_due = true;
+                    None
+                }
+                Repair::Replace(reason) => {
+                    self.begin_kill(now, instance, AfterKill::Restart, reason, effects)
+                }
+                Repair::EndDrain => {
+                    let Phase::Draining { reason, .. } = &instance.phase else {
+                        unreachable!("only a draining instance ends its drain")
+                    };
+                    let reason = reason.clone();
+                    self.begin_kill(now, instance, AfterKill::Gone, reason, effects)
+                }
+                Repair::RepeatKill => self.repeat_kill(now, instance, effects),
+            };
+            wakeup = wakeup.into_iter().chain(look_again).min();
+        }
+        wakeup
+    }
+
+    /// Tells its task to end; tells when to say so again.
+    fn begin_kill(
+        &mut self,
+        now: Timestamp,
+        instance: &mut Instance,
+        after: AfterKill,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> Option<Timestamp> {
+        let attempt = instance.attempt().expect("only an instance with a task is killed").clone();
+        self.kill(&attempt.task, &reason, effects);
+        let verb = match after {
+            AfterKill::Gone => "kill",
+            AfterKill::Restart => "replace",
+        };
+        decided(now, instance, verb, reason.clone(), effects);
+        instance.enter(Phase::Killing { attempt, ordered_at: now, after, reason: reason.clone() });
+        announce_instance(instance, reason.text, effects);
+        self.touched_instances.insert(instance.id.clone());
+        Some(now.plus(self.config.kill_repeat))
+    }
+
+    fn repeat_kill(
+        &self,
+        now: Timestamp,
+        instance: &mut Instance,
+        effects: &mut Effects,
+    ) -> Option<Timestamp> {
+        let Phase::Killing { attempt, ordered_at, reason, .. } = &mut instance.phase else {
+            unreachable!("only a kill is repeated")
+        };
+        *ordered_at = now;
+        self.kill(&attempt.task, reason, effects);
+        Some(now.plus(self.config.kill_repeat))
+    }
+
+    /// An instance is not needed any more. Whoever may have requests finishes them first.
+    fn stop(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        number: u32,
+        cause: StopCause,
+        effects: &mut Effects,
+    ) {
+        let drain_limit = drain_limit(service, cause, self.config.surplus_drain);
+        let reason = stop_reason(service, cause);
+        let instance = service.instances.get_mut(&number).expect("plans are about what there is");
+        self.touched_instances.insert(instance.id.clone());
+        match &mut instance.phase {
+            Phase::Waiting(_) => {
+                announce_gone(instance, reason.text, effects);
+                service.instances.remove(&number);
+            }
+            Phase::Killing { after, reason: why, .. } => {
+                *after = AfterKill::Gone;
+                *why = reason;
+            }
+            Phase::Draining { .. } => unreachable!("whoever is leaving is not stopped again"),
+            Phase::Live(attempt) => {
+                let drain = instance.template.drain().min(drain_limit);
+                let may_have_requests = attempt.was_healthy && !instance.template.ports.is_empty();
+                if !may_have_requests || drain.is_zero() {
+                    self.begin_kill(now, instance, AfterKill::Gone, reason, effects);
+                    return;
+                }
+                let attempt = attempt.clone();
+                decided(now, instance, "drain", reason.clone(), effects);
+                instance.enter(Phase::Draining { attempt, until: now.plus(drain), reason: reason.clone() });
+                announce_instance(instance, reason.text, effects);
+            }
+        }
+    }
+
+    fn create(&mut self, now: Timestamp, service: &mut Service, effects: &mut Effects) {
+        let version = service.version().expect("nothing is created for a removed service");
+        let id = InstanceId { service: service.id().clone(), number: service.free_number() };
+        let instance = Instance {
+            id: id.clone(),
+            version: version.digest,
+            template: Arc::clone(&version.template),
+            restarts: 0,
+            crashes: 0,
+            is_adopted: false,
+            past: Vec::new(),
+            phase: Phase::Waiting(Waiting::until(now, now)),
+        };
+        announce_instance(&instance, format!("wanted by revision {}", version.revision), effects);
+        service.instances.insert(id.number, instance);
+        self.touched_instances.insert(id);
+    }
+
+    /// Sees how the deployment under way is doing; tells when to look again.
+    fn judge_deployment(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        effects: &mut Effects,
+    ) -> Option<Timestamp> {
+        let tally = service.tally();
+        let version = service.version()?.clone();
+        let Some(deployment) = service.deployment().filter(|known| known.is_under_way()).cloned() else {
+            if tally.is_settled() && tally.wish > 0 {
+                self.note_good(service, version);
+            }
+            return None;
+        };
+        if let DeploymentState::RollingBack { asked_at, reason } = &deployment.state
+            && version.digest == deployment.to
+        {
+            return Self::ask_to_go_back(now, service, *asked_at, &reason.clone(), effects);
+        }
+        match plan_deployment(&deployment, tally, &version.spec.upgrade, &self.config, now) {
+            Verdict::GoOn { until, progress } => {
+                if let Some(progress) = progress {
+                    self.note_progress(service, progress, effects);
+                }
+                Some(until)
+            }
+            Verdict::Done => {
+                let state = match deployment.state {
+                    DeploymentState::RollingBack { reason, .. } => {
+                        DeploymentState::RolledBack { at: now, reason }
+                    }
+                    _ => DeploymentState::Succeeded { at: now },
+                };
+                let text = match tally.wish {
+                    0 => "no instance is left".to_owned(),
+                    wish => format!("{wish} of {wish} instances are healthy"),
+                };
+                if tally.wish > 0 {
+                    self.note_good(service, version);
+                }
+                self.end_deployment(service, state, text, effects);
+                None
+            }
+            Verdict::GiveUp(reason) => self.give_up(now, service, &deployment, reason, effects),
+        }
+    }
+
+    fn note_good(&mut self, service: &mut Service, version: Version) {
+        if service.record.last_good.as_ref() != Some(&version) {
+            service.record.last_good = Some(version);
+            self.touched_services.insert(service.id().clone());
+        }
+    }
+
+    fn note_progress(&mut self, service: &mut Service, progress: Progress, effects: &mut Effects) {
+        let text = step(service);
+        let id = service.id().clone();
+        let deployment = service.record.deployment.as_mut().expect("whoever calls has seen it");
+        let is_first = deployment.progress.fewest_outdated == u32::MAX && progress.most_healthy == 0;
+        deployment.progress = progress;
+        if !is_first {
+            announce_deployment(&id, deployment, text, effects);
+        }
+        self.touched_services.insert(id);
+    }
+
+    fn end_deployment(
+        &mut self,
+        service: &mut Service,
+        state: DeploymentState,
+        text: String,
+        effects: &mut Effects,
+    ) {
+        let id = service.id().clone();
+        let deployment = service.record.deployment.as_mut().expect("whoever calls has seen it");
+        deployment.enter(state);
+        announce_deployment(&id, deployment, text, effects);
+        self.touched_services.insert(id);
+    }
+
+    /// Goes back to the last good version, once; where there is none, keeps trying and says why.
+    fn give_up(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        deployment: &Deployment,
+        reason: Reason,
+        effects: &mut Effects,
+    ) -> Option<Timestamp> {
+        let good = service.record.last_good.as_ref().filter(|good| good.digest != deployment.to);
+        let is_first_try = deployment.state == DeploymentState::Running;
+        if good.is_none() || !is_first_try {
+            let text = match is_first_try {
+                true => reason.text.clone(),
+                false => format!("going back did not work either: {reason}"),
+            };
+            let reason = Reason { text: text.clone(), hint: reason.hint };
+            decided_of_service(now, service.id(), "give-up", reason.clone(), effects);
+            self.end_deployment(service, DeploymentState::Failed { at: now, reason }, text, effects);
+            return None;
+        }
+        let allowed = service.version().map_or(ASK_AGAIN, |version| version.spec.upgrade.deadline());
+        let known = service.record.deployment.as_mut().expect("whoever calls has seen it");
+        known.deadline_at = now.plus(allowed);
+        known.progress = Progress { most_healthy: 0, fewest_outdated: u32::MAX, at: now };
+        (known.crashes, known.rejections) = (0, 0);
+        let state = DeploymentState::RollingBack { asked_at: now, reason: reason.clone() };
+        self.end_deployment(service, state, reason.text.clone(), effects);
+        decided_of_service(now, service.id(), "roll-back", reason.clone(), effects);
+        effects.push(way_back(service, reason)?);
+        Some(now.plus(ASK_AGAIN))
+    }
+
+    /// The tree has not answered yet.
+    fn ask_to_go_back(
+        now: Timestamp,
+        service: &mut Service,
+        asked_at: Timestamp,
+        reason: &Reason,
+        effects: &mut Effects,
+    ) -> Option<Timestamp> {
+        let due = asked_at.plus(ASK_AGAIN);
+        if due > now {
+            return Some(due);
+        }
+        let deployment = service.record.deployment.as_mut().expect("whoever calls has seen it");
+        deployment.state = DeploymentState::RollingBack { asked_at: now, reason: reason.clone() };
+        effects.extend(way_back(service, reason.clone()));
+        Some(now.plus(ASK_AGAIN))
+    }
+}
+
+/// The puzzle that a service poses.
+fn puzzle(service: &Service) -> Puzzle {
+    let wish = service.wish();
+    let policy = service.version().map(|version| version.spec.upgrade.clone()).unwrap_or_default();
+    let members = service.instances.values().map(|instance| Member {
+        number: instance.number(),
+        kind: match service.is_wanted(instance.version) || can_renew(service, instance) {
+            true => Kind::Updated,
+            false => Kind::Outdated,
+        },
+        standing: standing(instance),
+    });
+    Puzzle {
+        wish,
+        min_healthy: policy.min_healthy(wish),
+        max_total: policy.max_total(wish),
+        members: members.collect(),
+    }
+}
+
+fn standing(instance: &Instance) -> Standing {
+    match &instance.phase {
+        _ if instance.is_leaving() => Standing::Leaving,
+        Phase::Waiting(waiting) if waiting.shortfall.is_some() => Standing::Blocked,
+        Phase::Waiting(_) => Standing::Idle,
+        Phase::Live(attempt) if attempt.is_healthy() => Standing::Healthy,
+        Phase::Live(_) | Phase::Killing { .. } | Phase::Draining { .. } => Standing::Up,
+    }
+}
+
+/// An instance without a task takes on the wanted version for nothing. Only one of the last good version comes back
+/// as it was: it is known to work, and the wanted one has yet to show that.
+fn can_renew(service: &Service, instance: &Instance) -> bool {
+    let is_good = service.record.last_good.as_ref().is_some_and(|good| good.digest == instance.version);
+    matches!(instance.phase, Phase::Waiting(_)) && !is_good
+}
+
+/// Tells whether there was one.
+fn renew_waiting(service: &mut Service, touched: &mut BTreeSet<InstanceId>) -> bool {
+    let Some(version) = service.version().cloned() else { return false };
+    let outdated: Vec<u32> = service
+        .instances
+        .values()
+        .filter(|instance| instance.version != version.digest && can_renew(service, instance))
+        .map(Instance::number)
+        .collect();
+    for number in &outdated {
+        let instance = service.instances.get_mut(number).expect("it was just seen");
+        instance.version = version.digest;
+        instance.template = Arc::clone(&version.template);
+        instance.crashes = 0;
+        if let Phase::Waiting(waiting) = &mut instance.phase {
+            *waiting = Waiting::until(waiting.since, waiting.since);
+        }
+        touched.insert(instance.id.clone());
+    }
+    !outdated.is_empty()
+}
+
+/// Copies that came back from a partition are stopped soon (G10).
+fn drain_limit(service: &Service, cause: StopCause, surplus_drain: Duration) -> Duration {
+    let came_back = service.instances.values().any(|instance| instance.is_adopted && !instance.is_leaving());
+    let is_deploying = service.deployment().is_some_and(Deployment::is_under_way);
+    if cause == StopCause::Surplus && came_back && !is_deploying { surplus_drain } else { Duration::MAX }
+}
+
+fn stop_reason(service: &Service, cause: StopCause) -> Reason {
+    let wish = service.wish();
+    let Some(version) = service.version() else { return "its service was removed".into() };
+    match cause {
+        StopCause::Surplus if version.spec.is_stopped => "its service was stopped".into(),
+        StopCause::Surplus => format!("more than the {wish} wished").into(),
+        StopCause::Replaced => format!("replaced by one of revision {}", version.revision).into(),
+        StopCause::MakesRoom => format!("makes room for one of revision {}", version.revision).into(),
+    }
+}
+
+/// The last good version in today's number of instances: how many there shall be is a wish of its own.
+fn way_back(service: &Service, reason: Reason) -> Option<Effect> {
+    let (good, bad) = (service.record.last_good.as_ref()?, service.version()?);
+    let mut spec = good.spec.as_ref().clone();
+    (spec.instances, spec.is_stopped) = (bad.spec.instances, bad.spec.is_stopped);
+    let (service, to) = (service.id().clone(), Arc::new(spec));
+    Some(Effect::RollBack { service, to, undone: bad.revision, reason })
+}
