@@ -1,1 +1,38 @@
-//! Leadership, load and persist; drives the cores.
+//! Control: leads, loads, persists, and drives the cores.
+//!
+//! Owns the one loop in which the cores decide, the store in which their records stand, and the door
+//! ([`Handle`]) behind which the API and the builder stand. Refuses to know HTTP, containers and the router: those
+//! are ports, adapted by the binary.
+//!
+//! ```text
+//!   Handle ──jobs──▶ ┌──────────── reactor ────────────┐ ──▶ store (one commit a round)
+//!   agents ────────▶ │ services ⇄ kernel · revisions   │ ──▶ agents (orders, acknowledgements)
+//!   router (drained) │ discovery · journal of reasons  │ ──▶ routing table, events
+//!                    └─────────────────────────────────┘
+//! ```
+//!
+//! Start reading at [`start`] in `run.rs`, then `reactor.rs` (the order of effects) and `cloud.rs` (how the cores
+//! talk with each other).
+
+mod batch;
+mod change;
+mod cloud;
+mod config;
+mod ended;
+mod handle;
+mod journal;
+mod keys;
+mod load;
+mod look;
+pub mod ports;
+mod reach;
+mod reactor;
+mod refusal;
+mod round;
+mod routing;
+mod run;
+
+pub use config::Config;
+pub use handle::{Down, Facts, Handle};
+pub use refusal::Refusal;
+pub use run::{Ports, StartError, start};

@@ -1,0 +1,314 @@
+//! The cores together, and how they talk with each other.
+//!
+//! `services` speaks with `kernel` in scheduler calls and events, as a foreign framework would; the tree tells
+//! `services` what is wanted. All of a round's conversation happens here, in memory, before anything of it is
+//! persisted or sent.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use kogge_discovery::{Discovery, RoutingTable};
+use kogge_kernel::Kernel;
+use kogge_model::decision::Decision;
+use kogge_model::id::{ClusterId, FrameworkId, RunId, TaskId, Term};
+use kogge_model::link::FromAgent;
+use kogge_model::name::{AppId, DEFAULT_ENVIRONMENT, ServiceId};
+use kogge_model::reason::Reason;
+use kogge_model::scheduler::{Call, Event};
+use kogge_model::time::Timestamp;
+use kogge_model::view::EventKind;
+use kogge_revisions::{Action, Author, Edit, Expected, Subtree, Tree, TreePath, Write};
+use kogge_services::{Change, Services};
+
+use crate::config::Config;
+use crate::ended::EndedTasks;
+use crate::journal::Journal;
+use crate::keys;
+use crate::refusal::Refusal;
+use crate::round::Round;
+use crate::routing::Drain;
+
+/// Calls and events of one input at most: a conversation of the cores that goes on is a fault of ours.
+const CONVERSATION_LIMIT: usize = 1_000_000;
+
+/// Services that are gone whose history is kept.
+const GONE_HISTORIES: usize = 100;
+
+/// What does not change while this server leads.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) cluster: ClusterId,
+    pub(crate) term: Term,
+    pub(crate) config: Config,
+}
+
+/// All cores.
+pub(crate) struct Cloud {
+    pub(crate) settings: Settings,
+    pub(crate) tree: Tree,
+    pub(crate) services: Services,
+    pub(crate) kernel: Kernel,
+    pub(crate) discovery: Discovery,
+    pub(crate) journal: Journal,
+    pub(crate) ended: EndedTasks,
+    /// Services whose part of the catalog may be outdated.
+    pub(crate) stale: BTreeSet<ServiceId>,
+    /// Runs whose drain is being waited for.
+    pub(crate) draining: BTreeMap<RunId, Drain>,
+    pub(crate) framework: FrameworkId,
+}
+
+/// A word from one core to another.
+enum Word {
+    ToKernel(kogge_kernel::Input),
+    ToServices(kogge_services::Input),
+}
+
+impl Settings {
+    /// Where an app is pushed to.
+    pub(crate) fn git_url(&self, app: &AppId) -> String {
+        let base = self.config.api_url.trim_end_matches('/');
+        if app.environment.as_str() == DEFAULT_ENVIRONMENT {
+            format!("{base}/git/{}.git", app.app)
+        } else {
+            format!("{base}/git/{}/{}.git", app.environment, app.app)
+        }
+    }
+
+    /// The host every routed service has.
+    pub(crate) fn host(&self, service: &ServiceId) -> String {
+        let (label, domain) = (service.label(), &self.config.domain);
+        match service.app.environment.as_str() {
+            DEFAULT_ENVIRONMENT => format!("{label}.{domain}"),
+            environment => format!("{label}.{environment}.{domain}"),
+        }
+    }
+
+    /// Where people find a host.
+    pub(crate) fn url(&self, host: &str) -> String {
+        match self.config.router_port {
+            80 => format!("http://{host}/"),
+            port => format!("http://{host}:{port}/"),
+        }
+    }
+}
+
+impl Cloud {
+    /// Fresh from the store: the cores introduce themselves to each other.
+    pub(crate) fn begin(&mut self, round: &mut Round) {
+        self.stale.extend(self.tree.services().into_keys());
+        self.converse(Word::ToServices(kogge_services::Input::Connected), round);
+        if let Some(head) = self.tree.head() {
+            let desired = kogge_services::Input::Desired {
+                revision: head.id,
+                change: Change::Whole(self.tree.services()),
+            };
+            self.converse(Word::ToServices(desired), round);
+        }
+    }
+
+    /// An agent said something.
+    pub(crate) fn hear_agent(&mut self, message: FromAgent, round: &mut Round) {
+        self.converse(Word::ToKernel(kogge_kernel::Input::FromAgent(message)), round);
+    }
+
+    /// The router is done with a task.
+    pub(crate) fn drained(&mut self, task: TaskId, round: &mut Round) {
+        self.converse(Word::ToServices(kogge_services::Input::Drained { task }), round);
+    }
+
+    /// Whatever is due.
+    pub(crate) fn tick(&mut self, round: &mut Round) {
+        if self.kernel.next_wakeup().is_some_and(|at| at <= round.now) {
+            self.converse(Word::ToKernel(kogge_kernel::Input::Tick), round);
+        }
+        if self.services.next_wakeup().is_some_and(|at| at <= round.now) {
+            self.converse(Word::ToServices(kogge_services::Input::Tick), round);
+        }
+    }
+
+    /// When something is due next.
+    pub(crate) fn next_wakeup(&self) -> Option<Timestamp> {
+        [self.kernel.next_wakeup(), self.services.next_wakeup()].into_iter().flatten().min()
+    }
+
+    /// Makes a planned revision the newest; tells which services it touches.
+    pub(crate) fn write(&mut self, write: Write, round: &mut Round) -> Vec<ServiceId> {
+        for (digest, bytes) in &write.save_nodes {
+            round.batch.put_bytes(keys::under(keys::NODES, digest.hex()), bytes.clone());
+        }
+        round.batch.put(keys::revision(write.save_revision.id), &write.save_revision);
+        for revision in &write.forget_revisions {
+            round.batch.delete(keys::revision(*revision));
+        }
+        for digest in &write.forget_nodes {
+            round.batch.delete(keys::under(keys::NODES, digest.hex()));
+        }
+        let before = self.tree.head().map(|revision| revision.root);
+        let revision = write.save_revision.clone();
+        self.tree.apply(write);
+        let changed = self.tree.changed_services(before, Some(revision.root));
+        let touched: Vec<ServiceId> = changed.keys().cloned().collect();
+        round.announce(EventKind::Revision, None, format!("revision {}: {}", revision.id, revision.message));
+        let desired =
+            kogge_services::Input::Desired { revision: revision.id, change: Change::Changed(changed) };
+        self.stale.extend(touched.iter().cloned());
+        self.converse(Word::ToServices(desired), round);
+        touched
+    }
+
+    /// The cores talk until nobody has anything to say.
+    fn converse(&mut self, first: Word, round: &mut Round) {
+        let mut words = VecDeque::from([first]);
+        let mut said = 0usize;
+        while let Some(word) = words.pop_front() {
+            said += 1;
+            assert!(said < CONVERSATION_LIMIT, "the cores talk in circles");
+            match word {
+                Word::ToKernel(input) => self.ask_kernel(input, &mut words, round),
+                Word::ToServices(input) => self.ask_services(input, &mut words, round),
+            }
+        }
+    }
+
+    fn ask_kernel(&mut self, input: kogge_kernel::Input, words: &mut VecDeque<Word>, round: &mut Round) {
+        use kogge_kernel::Effect;
+        let mut effects = Vec::new();
+        self.kernel.handle(round.now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Save(record) => {
+                    round.batch.put(keys::under(keys::TASKS, &record.spec.task), &record);
+                }
+                Effect::Forget(task) => round.batch.delete(keys::under(keys::TASKS, task)),
+                Effect::SaveAgent(record) => {
+                    round.batch.put(keys::under(keys::AGENTS, &record.info.agent), &record);
+                }
+                Effect::ForgetAgent(agent) => round.batch.delete(keys::under(keys::AGENTS, agent)),
+                Effect::SaveFramework(record) => {
+                    round.batch.put(keys::under(keys::FRAMEWORKS, &record.info.framework), &record);
+                }
+                Effect::ForgetFramework(framework) => {
+                    round.batch.delete(keys::under(keys::FRAMEWORKS, framework));
+                }
+                Effect::SaveHighestRun(run) => round.batch.put(keys::RUN_COUNTER.into(), &run),
+                Effect::ToFramework { framework, event } => self.pass_on(&framework, event, words, round),
+                Effect::ToAgent { agent, message } => round.outbox.push((agent, message)),
+                Effect::StepDown(reason) => round.abdication = Some(reason),
+                Effect::Explain(decision) => self.note(decision, round),
+            }
+        }
+    }
+
+    fn pass_on(
+        &mut self,
+        framework: &FrameworkId,
+        event: Event,
+        words: &mut VecDeque<Word>,
+        round: &mut Round,
+    ) {
+        if let Event::Update(status) = &event {
+            self.remember_end(status, round);
+        }
+        if *framework == self.framework {
+            words.push_back(Word::ToServices(kogge_services::Input::FromKernel(event)));
+        }
+    }
+
+    fn ask_services(&mut self, input: kogge_services::Input, words: &mut VecDeque<Word>, round: &mut Round) {
+        use kogge_services::Effect;
+        let mut effects = Vec::new();
+        self.services.handle(round.now, input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::SaveService(record) => {
+                    self.stale.insert(record.service.clone());
+                    round.batch.put(keys::under(keys::SERVICES, record.service.path()), &record);
+                }
+                Effect::ForgetService(service) => {
+                    round.batch.delete(keys::under(keys::SERVICES, service.path()));
+                    self.stale.insert(service);
+                    self.prune_histories(round);
+                }
+                Effect::SaveInstance(record) => {
+                    self.stale.insert(record.id.service.clone());
+                    round.batch.put(keys::instance(&record.id), &record);
+                }
+                Effect::ForgetInstance(id) => {
+                    round.batch.delete(keys::instance(&id));
+                    self.stale.insert(id.service);
+                }
+                Effect::Call(call) => words.push_back(self.call(call)),
+                Effect::RollBack { service, to, undone, reason } => {
+                    self.roll_back(&service, Subtree::Service(to), undone, &reason, round);
+                }
+                Effect::Explain(decision) => self.note(decision, round),
+                Effect::Announce(announcement) => round.announce_service(announcement),
+            }
+        }
+    }
+
+    fn call(&self, call: Call) -> Word {
+        Word::ToKernel(kogge_kernel::Input::FromFramework { framework: self.framework.clone(), call })
+    }
+
+    /// A deployment gave up: the tree gets the last good version back, unless somebody changed the service since.
+    fn roll_back(
+        &mut self,
+        service: &ServiceId,
+        to: Subtree,
+        undone: kogge_model::id::RevisionId,
+        reason: &Reason,
+        round: &mut Round,
+    ) {
+        let edit = Edit {
+            path: TreePath::from(service),
+            expected: Expected::SameAs(undone),
+            action: Action::Put(to),
+        };
+        let message = format!("roll {service} back: {}", reason.text);
+        let author = Author { name: "kogge".to_owned(), at: round.now, message };
+        match self.tree.plan(&[edit], &author) {
+            Ok(Some(write)) => {
+                self.write(write, round);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::info!(%service, %error, "a roll-back is overtaken by a newer change"),
+        }
+    }
+
+    fn note(&mut self, decision: Decision, round: &mut Round) {
+        if let Some(service) = &decision.service {
+            self.stale.insert(service.clone());
+        }
+        round.announce_decision(&decision);
+        self.journal.add(decision, &mut round.batch);
+    }
+
+    /// The history of services that are gone is kept for a while, but not without bound (G24).
+    fn prune_histories(&mut self, round: &mut Round) {
+        let gone = self.journal.oldest_first().filter(|service| self.services.get(service).is_none());
+        let gone: Vec<ServiceId> = gone.cloned().collect();
+        for service in gone.iter().rev().skip(GONE_HISTORIES) {
+            self.journal.forget(service, &mut round.batch);
+            self.ended.forget(service, &mut round.batch);
+        }
+    }
+
+    /// The table routers should have, if it changed.
+    pub(crate) fn refresh_routing(&mut self) -> Option<Arc<RoutingTable>> {
+        if self.stale.is_empty() {
+            return None;
+        }
+        for service in std::mem::take(&mut self.stale) {
+            self.refresh_catalog(&service);
+        }
+        self.discovery.refresh()
+    }
+
+    /// Nothing of that name.
+    pub(crate) fn unknown(&self, name: &str) -> Refusal {
+        let reason = Reason::new(format!("there is no {name}"));
+        Refusal::NotFound(reason.with_hint("kogge apps lists what there is"))
+    }
+}

@@ -1,0 +1,117 @@
+//! Control's door: everything that can be asked of it, by the API, the builder, anybody.
+//!
+//! Each method is one visit to the reactor (or to a port, for logs, exec and images). Methods that change
+//! something answer after the change is durable, and take who asks. The methods stand beside their subject: in
+//! `look` what only reads, in `change` what writes, in `reach` what goes past the cores.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_model::reason::Reason;
+use kogge_model::time::Timestamp;
+use kogge_model::view::{DoorsView, EventView};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::cloud::Cloud;
+use crate::ports::{Images, TaskAccess};
+use crate::reactor::Job;
+use crate::refusal::Refusal;
+use crate::round::Round;
+
+/// How long a request waits for room in the queue, and then for its answer. A request that was taken but not
+/// answered in time may still have had its effect, and says so.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A way to the one reactor. Clones lead to the same.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) events: broadcast::Sender<EventView>,
+    pub(crate) changed: watch::Receiver<u64>,
+    pub(crate) ended: watch::Receiver<Option<Reason>>,
+    pub(crate) tasks: Arc<dyn TaskAccess>,
+    pub(crate) images: Arc<dyn Images>,
+    pub(crate) facts: Facts,
+    pub(crate) down: watch::Sender<Option<Down>>,
+}
+
+/// What control is told about the process it lives in, for `kogge status` and `kogge doors`.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Door → URL.
+    pub doors: DoorsView,
+    /// The data directory.
+    pub data_dir: String,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// The program's version.
+    pub version: String,
+}
+
+/// A wish that the whole process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Down {
+    /// Whether the tasks run on.
+    pub keep_tasks: bool,
+}
+
+impl Handle {
+    /// One visit to the reactor: `work` sees the cloud, and whatever it stages is durable before this answers.
+    /// Work that refuses must not have staged anything.
+    pub(crate) async fn visit<T, W>(&self, work: W) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Cloud, &mut Round) -> Result<T, Refusal> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |cloud, round| {
+            let result = work(cloud, round);
+            Box::new(move |persisted| {
+                // The asker may have gone away; the work is done all the same.
+                let _ = answer.send(persisted.and(result));
+            })
+        });
+        let sent = tokio::time::timeout(DEADLINE, self.inner.jobs.send(job)).await;
+        match sent {
+            Err(_) => {
+                return Err(Refusal::Unavailable(Reason::new(
+                    "too many requests are waiting: nothing was changed",
+                )));
+            }
+            Ok(Err(_)) => return Err(Refusal::ending()),
+            Ok(Ok(())) => {}
+        }
+        match tokio::time::timeout(DEADLINE, answered).await {
+            Err(_) => Err(Refusal::Unavailable(Reason::new("no answer in time: the outcome is not known"))),
+            Ok(Err(_)) => Err(Refusal::ending()),
+            Ok(Ok(result)) => result,
+        }
+    }
+
+    /// Resolves, with the reason, when control has ended by itself.
+    pub async fn ended(&self) -> Reason {
+        let mut ended = self.inner.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => Reason::new("control has ended"),
+        }
+    }
+
+    /// Asks the whole process to end; [`Handle::asked_down`] hears it.
+    pub fn ask_down(&self, down: Down) {
+        self.inner.down.send_replace(Some(down));
+    }
+
+    /// Resolves when somebody wants the process to end.
+    pub async fn asked_down(&self) -> Down {
+        let mut asked = self.inner.down.subscribe();
+        match asked.wait_for(Option::is_some).await {
+            Ok(down) => down.unwrap_or(Down { keep_tasks: true }),
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

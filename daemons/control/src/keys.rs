@@ -1,0 +1,55 @@
+//! Where records stand in the store.
+//!
+//! | key | record |
+//! |---|---|
+//! | `cluster` | [`ClusterRecord`]: identity and data format |
+//! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
+//! | `tree/revision/<20 digits>` | a revision |
+//! | `kernel/{agent,framework,task}/<id>`, `kernel/run` | the kernel's records |
+//! | `services/{service,instance}/<path>` | the records of `services` |
+//! | `ended/<service path>/<slot>` | the last ended tasks of a service, a ring |
+//! | `why/<service path>/<slot>` | the last decisions about a service, a ring |
+
+use kogge_model::id::{ClusterId, RevisionId};
+use kogge_model::name::InstanceId;
+use kogge_store::Key;
+use serde::{Deserialize, Serialize};
+
+/// The data format this program writes. It reads this one and the one before (G6).
+pub(crate) const FORMAT: u32 = 1;
+
+/// The first record of every store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClusterRecord {
+    /// Made at the first start, never changed.
+    pub(crate) cluster: ClusterId,
+    /// The newest format in the store.
+    pub(crate) format: u32,
+}
+
+pub(crate) const CLUSTER: &str = "cluster";
+pub(crate) const NODES: &str = "tree/node/";
+pub(crate) const REVISIONS: &str = "tree/revision/";
+pub(crate) const AGENTS: &str = "kernel/agent/";
+pub(crate) const TASKS: &str = "kernel/task/";
+pub(crate) const FRAMEWORKS: &str = "kernel/framework/";
+pub(crate) const RUN_COUNTER: &str = "kernel/run";
+pub(crate) const INSTANCES: &str = "services/instance/";
+pub(crate) const SERVICES: &str = "services/service/";
+pub(crate) const ENDED: &str = "ended/";
+pub(crate) const DECISIONS: &str = "why/";
+
+/// `prefix` and `id`.
+pub(crate) fn under(prefix: &str, id: impl std::fmt::Display) -> Key {
+    format!("{prefix}{id}").into()
+}
+
+/// Padded, so that byte order is the order of numbers.
+pub(crate) fn revision(id: RevisionId) -> Key {
+    format!("{REVISIONS}{:020}", id.0).into()
+}
+
+/// One instance's record.
+pub(crate) fn instance(id: &InstanceId) -> Key {
+    format!("{INSTANCES}{}/{}", id.service.path(), id.number).into()
+}

@@ -1,0 +1,140 @@
+//! The cores as the store has them. Whatever cannot be read is told, never guessed (G4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kogge_discovery::Discovery;
+use kogge_kernel::Kernel;
+use kogge_model::digest::Digest;
+use kogge_model::id::{ClusterId, Generation};
+use kogge_model::time::Timestamp;
+use kogge_revisions::{RestoreError, Tree};
+use kogge_services::Services;
+use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, Range, ReadError, Store};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::cloud::{Cloud, Settings};
+use crate::ended::EndedTasks;
+use crate::journal::Journal;
+use crate::keys::{self, ClusterRecord, FORMAT};
+
+/// Entries read at once.
+const PAGE: usize = 2_000;
+
+/// Why the state cannot be taken over.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The engine does not answer.
+    #[error("cannot read the state")]
+    Read(#[from] ReadError),
+    /// The engine does not take the first record.
+    #[error("cannot found the cluster")]
+    Found(#[source] CommitError),
+    /// A record is no record of ours.
+    #[error("the record {key} is damaged")]
+    Damaged {
+        /// Where it stands.
+        key: String,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by a newer program.
+    #[error("the state has format {found}, this program knows {FORMAT}: use the newer program")]
+    Newer {
+        /// The format in the store.
+        found: u32,
+    },
+    /// The kernel gives no random numbers.
+    #[error("cannot draw a seed")]
+    Seed(#[source] std::io::Error),
+    /// The records of the services do not fit together.
+    #[error(transparent)]
+    Services(#[from] kogge_services::RestoreError),
+    /// The tree does not fit together.
+    #[error(transparent)]
+    Tree(#[from] RestoreError),
+}
+
+/// The cluster's identity; `fresh` becomes it if the store is empty.
+pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<ClusterId, LoadError> {
+    let key = Key::from(keys::CLUSTER);
+    if let Some(entry) = store.get(&key, Consistency::Linearizable).await?.entry {
+        let record: ClusterRecord = parse(&entry)?;
+        return if record.format > FORMAT {
+            Err(LoadError::Newer { found: record.format })
+        } else {
+            Ok(record.cluster)
+        };
+    }
+    let record = ClusterRecord { cluster: fresh, format: FORMAT };
+    let value = serde_json::to_vec(&record).expect("a record is plain data");
+    let commit = Commit::new().when(Guard::Absent(key.clone())).put(key, value);
+    store.commit(commit).await.map_err(LoadError::Found)?;
+    Ok(record.cluster)
+}
+
+fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
+    serde_json::from_slice(&entry.value)
+        .map_err(|source| LoadError::Damaged { key: entry.key.to_string(), source })
+}
+
+async fn entries(store: &dyn Store, prefix: &str) -> Result<Vec<Entry>, LoadError> {
+    let mut all = Vec::new();
+    let mut range = Some(Range::prefix(prefix).paged(PAGE));
+    while let Some(asked) = range {
+        let page = store.range(asked.clone()).await?;
+        range = asked.following(&page);
+        all.extend(page.entries);
+    }
+    Ok(all)
+}
+
+async fn records<T: DeserializeOwned>(store: &dyn Store, prefix: &str) -> Result<Vec<T>, LoadError> {
+    entries(store, prefix).await?.iter().map(parse).collect()
+}
+
+async fn tree(store: &dyn Store, config: kogge_revisions::Config) -> Result<Tree, LoadError> {
+    let nodes = entries(store, keys::NODES).await?;
+    let revisions = records(store, keys::REVISIONS).await?;
+    let named = nodes.into_iter().filter_map(|entry| {
+        let hex = entry.key.as_str()?.strip_prefix(keys::NODES)?.to_owned();
+        let digest: Digest = format!("sha256:{hex}").parse().ok()?;
+        Some((digest, entry.value.to_vec()))
+    });
+    Ok(Tree::restore(config, named, revisions)?)
+}
+
+/// All cores, as they were when the last round was saved.
+pub(crate) async fn cloud(store: &dyn Store, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
+    let config =
+        kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
+    let tree = tree(store, config).await?;
+    let run = store.get(&Key::from(keys::RUN_COUNTER), Consistency::Linearizable).await?.entry;
+    let kernel_records = kogge_kernel::Records {
+        agents: records(store, keys::AGENTS).await?,
+        frameworks: records(store, keys::FRAMEWORKS).await?,
+        tasks: records(store, keys::TASKS).await?,
+        highest_run: run.as_ref().map(parse).transpose()?.unwrap_or_default(),
+    };
+    let service_records = kogge_services::Records {
+        services: records(store, keys::SERVICES).await?,
+        instances: records(store, keys::INSTANCES).await?,
+    };
+    let kernel_config = kogge_kernel::Config::new(settings.cluster.clone(), settings.term);
+    let services_config = kogge_services::Config::default();
+    // Task ids are drawn from it and never come again: each load needs another one.
+    let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;
+    Ok(Cloud {
+        framework: services_config.framework.framework.clone(),
+        tree,
+        services: Services::restore(now, services_config, seed, service_records)?,
+        kernel: Kernel::restore(now, kernel_config, kernel_records),
+        discovery: Discovery::new(Generation(now.as_micros())),
+        journal: Journal::restore(records(store, keys::DECISIONS).await?),
+        ended: EndedTasks::restore(records(store, keys::ENDED).await?),
+        stale: BTreeSet::new(),
+        draining: BTreeMap::new(),
+        settings,
+    })
+}

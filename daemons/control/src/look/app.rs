@@ -1,0 +1,68 @@
+//! Apps: the groups of the tree below an environment.
+
+use std::collections::BTreeMap;
+
+use kogge_model::digest::Digest;
+use kogge_model::name::{AppId, ServiceId};
+use kogge_model::view::AppView;
+use kogge_revisions::{Node, TreePath};
+
+use crate::cloud::Cloud;
+use crate::handle::Handle;
+use crate::refusal::Refusal;
+
+impl Handle {
+    /// All apps, in order.
+    ///
+    /// # Errors
+    /// When control is ending.
+    pub async fn apps(&self) -> Result<Vec<AppView>, Refusal> {
+        self.visit(|cloud, _| Ok(cloud.apps().iter().map(|app| cloud.app_view(app)).collect())).await
+    }
+
+    /// Whether there is such an app.
+    ///
+    /// # Errors
+    /// When control is ending.
+    pub async fn has_app(&self, app: AppId) -> Result<bool, Refusal> {
+        self.visit(move |cloud, _| Ok(cloud.tree.digest(&TreePath::from(&app)).is_some())).await
+    }
+}
+
+impl Cloud {
+    /// Every app in the tree.
+    pub(crate) fn apps(&self) -> Vec<AppId> {
+        let Some(head) = self.tree.head() else { return Vec::new() };
+        let children = |digest: Digest| match self.tree.node(&digest).map(AsRef::as_ref) {
+            Some(Node::Group(group)) => group.children.clone(),
+            Some(Node::Service(_)) | None => BTreeMap::new(),
+        };
+        let environments = children(head.root).into_iter();
+        environments
+            .flat_map(|(environment, digest)| {
+                children(digest).into_keys().map(move |app| AppId { environment: environment.clone(), app })
+            })
+            .collect()
+    }
+
+    /// One app.
+    pub(crate) fn app_view(&self, app: &AppId) -> AppView {
+        let services: Vec<ServiceId> =
+            self.tree.services().into_keys().filter(|service| service.app == *app).collect();
+        let wished = services.iter().filter_map(|service| self.tree.service(service)).map(|spec| spec.wish());
+        let healthy = services.iter().filter_map(|service| self.services.get(service));
+        let default = app.default_service();
+        let is_routed = self.tree.service(&default).is_some_and(|spec| !spec.template.ports.is_empty());
+        let history = self.tree.history(&TreePath::from(app), 1);
+        AppView {
+            app: app.to_string(),
+            path: app.path(),
+            git_url: self.settings.git_url(app),
+            url: is_routed.then(|| self.settings.url(&self.settings.host(&default))),
+            instances: wished.sum(),
+            healthy: healthy.map(|service| service.tally().healthy()).sum(),
+            services: services.iter().map(ToString::to_string).collect(),
+            changed_at: history.first().map(|version| version.revision.at.into()),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What only reads: views of the cloud for people and machines.
+
+mod app;
+mod deployment;
+mod instance;
+mod service;
+mod status;
+mod why;
+
+pub(crate) use instance::InstanceFacts;

@@ -1,0 +1,89 @@
+//! Why something is as it is: how it stands, what to do, what was decided.
+
+use kogge_model::name::{AppId, InstanceId, ServiceId};
+use kogge_model::time::Timestamp;
+use kogge_model::view::{DecisionView, WhyView};
+
+use crate::cloud::Cloud;
+use crate::handle::Handle;
+use crate::refusal::Refusal;
+
+/// Decisions that are shown.
+const HISTORY: usize = 30;
+
+impl Handle {
+    /// Answers `kogge why NAME` for an instance, a service or an app.
+    ///
+    /// # Errors
+    /// When nothing of that name is known.
+    pub async fn why(&self, name: String) -> Result<WhyView, Refusal> {
+        self.visit(move |cloud, round| cloud.why(&name, round.now)).await
+    }
+}
+
+impl Cloud {
+    fn why(&self, name: &str, now: Timestamp) -> Result<WhyView, Refusal> {
+        if let Ok(instance) = name.parse::<InstanceId>() {
+            return self.why_instance(&instance, now).ok_or_else(|| self.unknown(name));
+        }
+        let (services, _) = match self.subjects(Some(name)) {
+            Ok(found) => found,
+            Err(refusal) => return self.why_empty_app(name).ok_or(refusal),
+        };
+        let mut view = WhyView {
+            subject: name.to_owned(),
+            sentences: Vec::new(),
+            hints: Vec::new(),
+            history: Vec::new(),
+        };
+        for service in &services {
+            self.add_service(service, now, &mut view);
+        }
+        view.history.sort_by(|a, b| b.at.cmp(&a.at));
+        view.history.truncate(HISTORY);
+        Ok(view)
+    }
+
+    fn add_service(&self, service: &ServiceId, now: Timestamp, view: &mut WhyView) {
+        match self.services.why(service, now) {
+            Some(explanation) => {
+                view.sentences.extend(explanation.sentences);
+                view.hints.extend(explanation.hints);
+            }
+            None => view.sentences.push(format!("{service} is no longer wanted, and no instance is left")),
+        }
+        view.history.extend(self.journal.of(Some(service)).take(HISTORY).map(DecisionView::from));
+    }
+
+    fn why_instance(&self, id: &InstanceId, now: Timestamp) -> Option<WhyView> {
+        let number = Some(id.number);
+        let of_it = self.journal.of(Some(&id.service)).filter(|decision| decision.instance == number);
+        let history: Vec<DecisionView> = of_it.take(HISTORY).map(DecisionView::from).collect();
+        let explanation = self.services.why_instance(id, now);
+        if explanation.is_none() && history.is_empty() {
+            return None;
+        }
+        let mut view = WhyView { subject: id.to_string(), sentences: Vec::new(), hints: Vec::new(), history };
+        match explanation {
+            Some(explanation) => {
+                view.sentences.extend(explanation.sentences);
+                view.hints.extend(explanation.hints);
+            }
+            None => view.sentences.push(format!("there is no instance {id} any more")),
+        }
+        Some(view)
+    }
+
+    fn why_empty_app(&self, name: &str) -> Option<WhyView> {
+        let app: AppId = name.parse().ok()?;
+        self.apps().contains(&app).then(|| WhyView {
+            subject: app.to_string(),
+            sentences: vec![format!("{app} has no service yet")],
+            hints: vec![
+                format!("push to {}", self.settings.git_url(&app)),
+                format!("kogge deploy --name {app} --image IMAGE"),
+            ],
+            history: Vec::new(),
+        })
+    }
+}

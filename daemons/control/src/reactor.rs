@@ -1,0 +1,213 @@
+//! The single owner of all decisions: one loop, one round after the other.
+//!
+//! ```text
+//!  requests ─┐
+//!  agents ───┼─▶ cores decide ──▶ one durable commit ──▶ orders and acknowledgements go out ──▶ answers
+//!  drains ───┤        ▲                  │ failed
+//!  timers ───┘        └── cores reload ◀─┘ (nothing was told to anybody)
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_host::backoff::Backoff;
+use kogge_host::clock;
+use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_model::id::{RunId, TaskId};
+use kogge_model::link::FromControl;
+use kogge_model::reason::Reason;
+use kogge_model::view::EventView;
+use kogge_store::{Leadership, Store};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::cloud::Cloud;
+use crate::load;
+use crate::ports::{AgentLinks, Drains, RoutingPublisher};
+use crate::refusal::Refusal;
+use crate::round::Round;
+
+/// Inputs taken into one round at most: bounds the time until the first of them is answered.
+const ROUND_LIMIT: usize = 256;
+
+/// Tells a requester how it went, once that is certain.
+pub(crate) type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
+/// A request: looks at the cloud or changes it, within a round.
+pub(crate) type Job = Box<dyn FnOnce(&mut Cloud, &mut Round) -> Answer + Send>;
+
+/// The ends of all wires that lead into the reactor or out of it.
+pub(crate) struct Wires {
+    pub(crate) jobs: mpsc::Receiver<Job>,
+    pub(crate) agents: AgentLinks,
+    pub(crate) drained: mpsc::Receiver<TaskId>,
+    pub(crate) routing: RoutingPublisher,
+    pub(crate) drains: Arc<dyn Drains>,
+    pub(crate) drained_out: mpsc::Sender<TaskId>,
+    /// For the waits until instances are drained.
+    pub(crate) group: TaskGroup,
+    pub(crate) events: broadcast::Sender<EventView>,
+    /// Counts rounds that changed something: whoever waits for a state looks again.
+    pub(crate) changed: watch::Sender<u64>,
+    /// Why the reactor ended, if it did so by itself.
+    pub(crate) ended: watch::Sender<Option<Reason>>,
+}
+
+/// The loop and what it owns.
+pub(crate) struct Reactor {
+    pub(crate) cloud: Cloud,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) leadership: Leadership,
+    pub(crate) wires: Wires,
+    pub(crate) next_event: u64,
+}
+
+enum Turn {
+    /// The cores are fresh from the store.
+    Begin,
+    Go,
+    End(Option<Reason>),
+}
+
+impl Reactor {
+    /// Runs until `token` is cancelled or leading is over.
+    pub(crate) async fn run(mut self, token: CancellationToken) {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut turn = Turn::Begin;
+        let reason = loop {
+            turn = match turn {
+                Turn::Begin => {
+                    let mut round = Round::begin(clock::now());
+                    self.cloud.begin(&mut round);
+                    self.finish(round, Vec::new(), &mut backoff).await
+                }
+                Turn::Go => self.turn(&token, &mut backoff).await,
+                Turn::End(reason) => break reason,
+            };
+        };
+        if let Some(reason) = reason {
+            tracing::error!(%reason, "control ends");
+            self.wires.ended.send_replace(Some(reason));
+        }
+    }
+
+    async fn turn(&mut self, token: &CancellationToken, backoff: &mut Backoff) -> Turn {
+        let mut answers = Vec::new();
+        let wakeup = self.cloud.next_wakeup();
+        let ended = self.store.ended();
+        let mut round;
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return Turn::End(None),
+            () = self.leadership.lost() => {
+                return Turn::End(Some(Reason::new("this server does not lead any more")));
+            }
+            gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
+            Some(job) = self.wires.jobs.recv() => {
+                round = Round::begin(clock::now());
+                answers.push(job(&mut self.cloud, &mut round));
+            }
+            Some(message) = self.wires.agents.incoming.recv() => {
+                round = Round::begin(clock::now());
+                self.cloud.hear_agent(message, &mut round);
+            }
+            Some(task) = self.wires.drained.recv() => {
+                round = Round::begin(clock::now());
+                self.cloud.drained(task, &mut round);
+            }
+            () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
+        }
+        self.take_waiting(&mut round, &mut answers);
+        self.cloud.tick(&mut round);
+        self.finish(round, answers, backoff).await
+    }
+
+    /// Whatever else waits goes into the same commit.
+    fn take_waiting(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
+        for _ in 0..ROUND_LIMIT {
+            if let Ok(message) = self.wires.agents.incoming.try_recv() {
+                self.cloud.hear_agent(message, round);
+            } else if let Ok(job) = self.wires.jobs.try_recv() {
+                answers.push(job(&mut self.cloud, round));
+            } else if let Ok(task) = self.wires.drained.try_recv() {
+                self.cloud.drained(task, round);
+            } else {
+                break;
+            }
+        }
+    }
+
+    /// Persist, then send, then answer.
+    async fn finish(&mut self, mut round: Round, answers: Vec<Answer>, backoff: &mut Backoff) -> Turn {
+        let batch = std::mem::take(&mut round.batch);
+        let changed = !batch.is_empty() || !round.is_empty();
+        if let Err(error) = batch.persist(self.store.as_ref(), &self.leadership.guard()).await {
+            tracing::error!(%error, "a round of decisions could not be saved: none of it takes effect");
+            for answer in answers {
+                answer(Err(error.clone().into()));
+            }
+            return self.reload(backoff).await;
+        }
+        backoff.reset();
+        self.send(round.outbox);
+        self.publish(round.news);
+        if changed {
+            self.wires.changed.send_modify(|count| *count += 1);
+        }
+        for answer in answers {
+            answer(Ok(()));
+        }
+        round.abdication.map_or(Turn::Go, |reason| Turn::End(Some(reason)))
+    }
+
+    fn send(&self, outbox: Vec<(kogge_model::id::AgentId, kogge_model::link::ToAgent)>) {
+        for (agent, body) in outbox {
+            let message = FromControl {
+                cluster: self.cloud.settings.cluster.clone(),
+                term: self.cloud.settings.term,
+                body,
+            };
+            self.wires.agents.outgoing.send(&agent, message);
+        }
+    }
+
+    fn publish(&mut self, news: Vec<EventView>) {
+        if let Some(table) = self.cloud.refresh_routing() {
+            self.wires.routing.send_replace(table);
+        }
+        for (run, task) in self.cloud.take_new_drains() {
+            self.await_drain(run, task);
+        }
+        for mut event in news {
+            self.next_event += 1;
+            event.sequence = self.next_event;
+            // No listener is no fault; a slow one loses the oldest and is told so.
+            let _ = self.wires.events.send(event);
+        }
+    }
+
+    /// Whoever drains is killed as soon as it has nothing left to do. Its drain time bounds the wait.
+    fn await_drain(&self, run: RunId, task: TaskId) {
+        let drained = self.wires.drains.drained(self.cloud.discovery.table().generation(), run);
+        let (out, token) = (self.wires.drained_out.clone(), self.wires.group.token());
+        self.wires.group.spawn("drain", OnPanic::Log, async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                // Without the reactor there is nobody to tell.
+                () = drained => drop(out.send(task).await),
+            }
+        });
+    }
+
+    /// After a failed commit the cores know more than the store: they start again from what is durable. Agents say
+    /// everything again until it is acknowledged, so nothing is lost.
+    async fn reload(&mut self, backoff: &mut Backoff) -> Turn {
+        tokio::time::sleep(backoff.wait()).await;
+        match load::cloud(self.store.as_ref(), self.cloud.settings.clone(), clock::now()).await {
+            Ok(cloud) => {
+                self.cloud = cloud;
+                Turn::Begin
+            }
+            Err(error) => Turn::End(Some(Reason::new(error.to_string()))),
+        }
+    }
+}

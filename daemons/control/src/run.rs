@@ -1,0 +1,99 @@
+//! Control starts: it wins the election, takes over the state, and opens its door.
+
+use std::sync::Arc;
+
+use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_host::{clock, seed};
+use kogge_model::id::{ClusterId, TaskId, Term};
+use kogge_store::{CampaignError, Store};
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::cloud::Settings;
+use crate::config::Config;
+use crate::handle::{Facts, Handle, Inner};
+use crate::load::{self, LoadError};
+use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
+use crate::reactor::{Reactor, Wires};
+
+/// Requests that may wait for the reactor; further ones wait before the door.
+const JOBS: usize = 1_024;
+/// Events a slow listener may be behind before it loses the oldest.
+const EVENTS: usize = 1_024;
+
+/// Why control did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// No leader can be elected.
+    #[error("cannot lead")]
+    Campaign(#[from] CampaignError),
+    /// The state cannot be taken over.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The kernel gives no random numbers.
+    #[error("cannot draw a seed")]
+    Seed(#[from] std::io::Error),
+}
+
+/// Everything control is wired to.
+pub struct Ports {
+    /// To the agents.
+    pub agents: AgentLinks,
+    /// Into tasks.
+    pub tasks: Arc<dyn TaskAccess>,
+    /// The images.
+    pub images: Arc<dyn Images>,
+    /// To the routers.
+    pub routing: RoutingPublisher,
+    /// Back from them.
+    pub drains: Arc<dyn Drains>,
+}
+
+/// Waits until this server leads, loads the state, and runs in `group` until that is cancelled.
+///
+/// # Errors
+/// When the engine does not answer, or holds a state this program must not lead with.
+pub async fn start(
+    config: Config,
+    store: Arc<dyn Store>,
+    ports: Ports,
+    facts: Facts,
+    group: &TaskGroup,
+) -> Result<Handle, StartError> {
+    let leadership = store.campaign("leader", facts.version.clone().into()).await?;
+    let fresh = seed::draw()?;
+    let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let cluster = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
+    let settings = Settings { cluster, term: Term(leadership.fence()), config };
+    let cloud = load::cloud(store.as_ref(), settings, clock::now()).await?;
+    let (jobs, jobs_in) = mpsc::channel(JOBS);
+    let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
+    let (events, _) = broadcast::channel(EVENTS);
+    let (changed, changed_out) = watch::channel(0);
+    let (ended, ended_out) = watch::channel(None);
+    let wires = Wires {
+        jobs: jobs_in,
+        agents: ports.agents,
+        drained: drained_in,
+        routing: ports.routing,
+        drains: ports.drains,
+        drained_out: drained,
+        group: group.clone(),
+        events: events.clone(),
+        changed,
+        ended,
+    };
+    let reactor = Reactor { cloud, store, leadership, wires, next_event: 0 };
+    group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
+    let inner = Inner {
+        jobs,
+        events,
+        changed: changed_out,
+        ended: ended_out,
+        tasks: ports.tasks,
+        images: ports.images,
+        facts,
+        down: watch::channel(None).0,
+    };
+    Ok(Handle { inner: Arc::new(inner) })
+}
