@@ -89,7 +89,7 @@ pub(crate) fn is_ours(name: &str) -> bool {
         ours.len() == name.len()
             && pairs.into_iter().all(|(ours, b)| ours == b || (ours == b'-' && b == b'_'))
     };
-    matches!(name.as_bytes().first(), Some(b'x' | b'f')) && OURS.iter().any(|ours| is_same(&ours))
+    matches!(name.as_bytes().first(), Some(b'x' | b'f')) && OURS.iter().any(is_same)
 }
 
 fn write_line(into: &mut Vec<u8>, name: &[u8], values: &[&[u8]]) {

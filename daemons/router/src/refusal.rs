@@ -22,7 +22,7 @@ cache-control: no-store\r\n\
 retry-after: 1\r\n\
 x-kogge-error: connections\r\n\
 connection: close\r\n\
-content-length: 92\r\n\
+content-length: 91\r\n\
 \r\n\
 503 Service Unavailable\nthe router has as many connections as it may\n\nhint: try again soon\n";
 
@@ -66,9 +66,6 @@ mod tests {
     fn the_answer_is_as_long_as_it_says() {
         let text = std::str::from_utf8(ANSWER).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(
-            head.contains(&format!("content-length: {}\r\n", body.len()))
-                || head.ends_with(&format!("content-length: {}", body.len()))
-        );
+        assert!(head.ends_with(&format!("content-length: {}", body.len())));
     }
 }
