@@ -1,1 +1,26 @@
-//! The native HTTP API, OpenAPI document and event stream.
+//! The native HTTP API: `/api/v1`, its OpenAPI document, the event stream, `/metrics` and `/healthz`.
+//!
+//! Owns statuses, problem documents, limits of requests, and the question who asks. Refuses to decide anything
+//! about services: every handler is one call of [`kogge_control::Handle`].
+//!
+//! ```text
+//!  request ──guard──▶ caller ──deadline──▶ routes/<noun> ──▶ Handle ──▶ view as JSON │ lines │ events │ exec
+//!            Host, Origin                     └── Refusal ──▶ problem document (RFC 9457)
+//! ```
+//!
+//! Start reading at [`router`], then `routes/services.rs`.
+
+mod caller;
+mod deadline;
+mod extract;
+mod guard;
+mod lines;
+mod openapi;
+mod problem;
+mod router;
+mod routes;
+
+pub use guard::guard;
+pub use openapi::document;
+pub use problem::not_found;
+pub use router::{Api, router};
