@@ -1,7 +1,5 @@
 //! How control is set up.
 
-use std::time::Duration;
-
 /// Settings that stay as they are while the process runs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -13,6 +11,4 @@ pub struct Config {
     pub api_url: String,
     /// Revisions of the tree that are kept.
     pub keep_revisions: usize,
-    /// How long the leader's lease lasts; only engines with several servers use it.
-    pub lease: Duration,
 }

@@ -101,8 +101,6 @@ pub trait Images: Send + Sync {
     fn remove(&self, name: String) -> Pending<'_, Result<(), Reason>>;
     /// Makes a base image from Debian packages; the lines tell the progress, the last says how it ended.
     fn build_base(&self, wish: BaseImageWish) -> Pending<'_, Result<Flow<Progress>, Reason>>;
-    /// The digests that stand in the tree or could be rolled back to: never collect these (G21).
-    fn pin(&self, images: Vec<ImageRef>) -> Pending<'_, Result<(), Reason>>;
 }
 
 /// A base image to make.

@@ -1,1 +1,13 @@
 //! Builders and the harness of end-to-end tests.
+//!
+//! Owns a cloud under test: the real binary, in a data directory of its own, with ephemeral doors, ended and looked
+//! after when the test is over. Refuses to know how anything inside works: it sees what a person sees.
+//!
+//! Start reading at [`CloudUnderTest`], then [`image`].
+
+pub mod cloud;
+pub mod image;
+pub mod remains;
+pub mod wait;
+
+pub use cloud::{Answer, CloudUnderTest};

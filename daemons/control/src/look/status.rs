@@ -1,7 +1,10 @@
 //! The cloud as a whole.
 
+use std::collections::BTreeSet;
+
 use kogge_host::clock;
 use kogge_kernel::Phase;
+use kogge_model::digest::Digest;
 use kogge_model::image::ImageRef;
 use kogge_model::view::{DoorsView, RevisionView, StatusView};
 
@@ -35,6 +38,14 @@ impl Handle {
             })
         })
         .await
+    }
+
+    /// Every image that a service runs, ran last, or could go back to: never to be collected (G21).
+    ///
+    /// # Errors
+    /// When control is ending; then nothing should be collected.
+    pub async fn images_in_use(&self) -> Result<BTreeSet<Digest>, Refusal> {
+        self.visit(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect())).await
     }
 
     /// Door → URL.

@@ -1,0 +1,19 @@
+//! Where the ports of the daemons meet: each adapter binds one port of one daemon to another daemon.
+
+mod agent_links;
+mod apps;
+mod base_image;
+mod build_network;
+mod builder_images;
+mod drains;
+mod images;
+mod task_access;
+mod task_logs;
+
+pub(crate) use agent_links::{Links, connect};
+pub(crate) use apps::PushedApps;
+pub(crate) use build_network::AgentNetwork;
+pub(crate) use builder_images::BuildImages;
+pub(crate) use drains::RouterDrains;
+pub(crate) use images::CloudImages;
+pub(crate) use task_access::AgentTasks;
