@@ -1,3 +1,38 @@
-//! Chores of the house: tidy, bench, demo, dist, virtual machines.
+//! Chores of the house, one file each. `cargo xtask` lists them.
+//!
+//! Owns what people and CI run besides cargo itself. Refuses to be shipped: nothing imports it.
+//!
+//! To add a chore: a file with its arguments and its `run`, and a line in the enum below.
 
-fn main() {}
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the house")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Checks the rules of the house that compilers do not know: walls, sizes, names, pure cores
+    Tidy(tidy::Arguments),
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a chore that failed")]
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Tidy(arguments) => tidy::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
