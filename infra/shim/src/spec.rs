@@ -41,7 +41,8 @@ pub fn load_spec(bundle: &Path) -> Result<Spec, oci_spec::OciSpecError> {
 /// All faults found, each with its field.
 pub fn check_spec(spec: &Spec, bundle: &Path, rootfs: &Rootfs) -> Result<(), Faults> {
     let mut faults = Faults::default();
-    faults.check(spec.version().starts_with("1."), "ociVersion", || format!("is {}, not 1.x", spec.version()));
+    faults
+        .check(spec.version().starts_with("1."), "ociVersion", || format!("is {}, not 1.x", spec.version()));
     faults.check(spec.hooks().is_none(), "hooks", || "are not supported".to_owned());
     check_root(spec, bundle, rootfs, &mut faults);
     check_mounts(spec, rootfs, &mut faults);
@@ -71,9 +72,10 @@ fn check_root(spec: &Spec, bundle: &Path, rootfs: &Rootfs, faults: &mut Faults) 
 
 fn check_mounts(spec: &Spec, rootfs: &Rootfs, faults: &mut Faults) {
     let is_mounted = |target: &str, kind: &str| {
-        spec.mounts().iter().flatten().any(|mount| {
-            mount.destination() == Path::new(target) && mount.typ().as_deref() == Some(kind)
-        })
+        spec.mounts()
+            .iter()
+            .flatten()
+            .any(|mount| mount.destination() == Path::new(target) && mount.typ().as_deref() == Some(kind))
     };
     faults.check(is_mounted("/proc", "proc"), "mounts", || "have no new /proc".to_owned());
     if matches!(rootfs, Rootfs::Host { .. }) {
@@ -120,7 +122,8 @@ fn check_linux(linux: &Linux, faults: &mut Faults) {
 }
 
 fn check_resources(resources: &LinuxResources, faults: &mut Faults) {
-    let has_memory = resources.memory().as_ref().and_then(|memory| memory.limit()).is_some_and(|limit| limit > 0);
+    let has_memory =
+        resources.memory().as_ref().and_then(|memory| memory.limit()).is_some_and(|limit| limit > 0);
     faults.check(has_memory, "linux.resources.memory.limit", || "is missing".to_owned());
     let has_pids = resources.pids().as_ref().is_some_and(|pids| pids.limit() > 0);
     faults.check(has_pids, "linux.resources.pids.limit", || "is missing".to_owned());

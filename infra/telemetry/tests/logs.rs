@@ -1,4 +1,5 @@
 //! Segments as a shim writes them, read while they grow and go.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;

@@ -22,7 +22,8 @@ pub(super) struct Hierarchy {
 impl Layout {
     pub(super) fn detect(cgroup: &Path) -> io::Result<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        Self::from_mountinfo(&mounts, cgroup).ok_or_else(|| io::Error::other("no cgroup file system is mounted"))
+        Self::from_mountinfo(&mounts, cgroup)
+            .ok_or_else(|| io::Error::other("no cgroup file system is mounted"))
     }
 
     /// From the text of `/proc/self/mountinfo` (proc(5)).

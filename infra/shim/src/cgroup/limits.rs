@@ -35,7 +35,8 @@ impl Cgroup {
         if self.layout.is_unified() {
             return write(&dir.join("memory.max"), &bytes.to_string());
         }
-        let (memory, with_swap) = (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
+        let (memory, with_swap) =
+            (dir.join("memory.limit_in_bytes"), dir.join("memory.memsw.limit_in_bytes"));
         // Memory may never exceed memory and swap together, not even between the two writes.
         let is_growing = with_swap.exists() && read_number(&with_swap)? < bytes;
         let order: [&Path; 2] = if is_growing { [&with_swap, &memory] } else { [&memory, &with_swap] };

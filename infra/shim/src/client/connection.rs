@@ -53,7 +53,9 @@ impl Connection {
                 let rest = self.inbox.split_off(end + 1);
                 let line = std::mem::replace(&mut self.inbox, rest);
                 return match serde_json::from_slice::<AnswerLine>(&line[..end]) {
-                    Ok(AnswerLine { answer: Answer::Failed(failure), .. }) => Err(ClientError::Refused(failure)),
+                    Ok(AnswerLine { answer: Answer::Failed(failure), .. }) => {
+                        Err(ClientError::Refused(failure))
+                    }
                     Ok(line) => Ok(line.answer),
                     Err(error) => Err(ClientError::Strange(error.to_string())),
                 };
@@ -81,7 +83,8 @@ impl Connection {
     async fn receive(&mut self) -> Result<usize, ClientError> {
         let mut buffer = [0; READ_BYTES];
         let (stream, fds) = (&self.stream, &mut self.fds);
-        let received = stream.async_io(Interest::READABLE, || socket::receive(stream, &mut buffer, fds)).await;
+        let received =
+            stream.async_io(Interest::READABLE, || socket::receive(stream, &mut buffer, fds)).await;
         match received {
             Ok(bytes) => {
                 self.inbox.extend_from_slice(&buffer[..bytes]);

@@ -70,7 +70,8 @@ pub(super) async fn start(
 /// # Errors
 /// When it is no terminal, or its other end is closed.
 pub fn resize_terminal(terminal: impl AsFd, size: WindowSize) -> io::Result<()> {
-    let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size =
+        rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     Ok(rustix::termios::tcsetwinsize(terminal, size)?)
 }
 

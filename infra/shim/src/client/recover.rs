@@ -112,7 +112,12 @@ pub async fn destroy(dir: &Path) -> Result<(), CleanupError> {
     match Client::new(dir).delete(true).await {
         Ok(()) => return Ok(()),
         Err(ClientError::Refused(failure)) if failure.kind == Fault::WrongState => {}
-        Err(ClientError::Gone(_) | ClientError::TimedOut(_) | ClientError::Refused(_) | ClientError::Strange(_)) => {}
+        Err(
+            ClientError::Gone(_)
+            | ClientError::TimedOut(_)
+            | ClientError::Refused(_)
+            | ClientError::Strange(_),
+        ) => {}
     }
     kill_deaf_shim(dir).await;
     until_unlocked(dir, REMOVE_PATIENCE).await.map_err(CleanupError::Supervisor)?;
@@ -155,7 +160,8 @@ pub(super) async fn until_unlocked(dir: &Path, patience: Duration) -> Result<(),
 
 /// The lock, held until dropped; none if a shim holds it. A directory that never had a shim can be locked.
 fn try_lock(dir: &Path) -> io::Result<Option<File>> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK_FILE))?;
+    let file =
+        File::options().read(true).write(true).create(true).truncate(false).open(dir.join(LOCK_FILE))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),

@@ -72,7 +72,9 @@ impl Launcher {
                 .map_err(|error| format!("cannot apply the seccomp profile: {error}"))?;
         }
         Err(match become_program(&owned) {
-            Errno::ENOENT => format!("cannot run {}: no such program, or its interpreter is missing", args[0]),
+            Errno::ENOENT => {
+                format!("cannot run {}: no such program, or its interpreter is missing", args[0])
+            }
             Errno::EACCES => format!("cannot run {}: it is not executable for this user", args[0]),
             Errno::ENOEXEC => format!("cannot run {}: it is not a program for this machine", args[0]),
             other => format!("cannot run {}: {}", args[0], other.desc()),
@@ -83,7 +85,10 @@ impl Launcher {
 impl Executor for Launcher {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let Err(text) = self.launch(spec) else { return Ok(()) };
-        #[expect(unsafe_code, reason = "the library keeps the launcher over a fork, so it holds a plain number")]
+        #[expect(
+            unsafe_code,
+            reason = "the library keeps the launcher over a fork, so it holds a plain number"
+        )]
         // SAFETY: the number is that of the complaint's write end, which nothing closes before exec.
         let complaint = unsafe { BorrowedFd::borrow_raw(self.complaint) };
         let _ = rustix::io::write(complaint, text.as_bytes());
@@ -117,7 +122,8 @@ fn become_program(args: &[CString]) -> Errno {
 }
 
 pub(super) fn set_window(terminal: impl AsFd, size: WindowSize) {
-    let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size =
+        rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     // A terminal without a size is a usable terminal.
     let _ = rustix::termios::tcsetwinsize(terminal, size);
 }

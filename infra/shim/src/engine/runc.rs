@@ -13,8 +13,8 @@ use super::{Container, Engine, EngineError, Joined, Joining, JoiningStdio, remov
 use crate::protocol::WindowSize;
 use crate::socket;
 
-/// The longest part of the program's talk that is passed on, in bytes.
-const MAX_TALK_BYTES: usize = 1_000;
+/// The longest part of the program's talk that is passed on, in characters.
+const MAX_TALK_CHARS: usize = 1_000;
 
 /// See the module.
 pub(super) struct Tool {
@@ -53,15 +53,16 @@ impl Engine for Tool {
             }
             JoiningStdio::Terminal(size) => {
                 let path = scratch.0.join("console.sock");
-                let listener =
-                    UnixListener::bind(&path).map_err(EngineError::system("make a socket for the terminal"))?;
+                let listener = UnixListener::bind(&path)
+                    .map_err(EngineError::system("make a socket for the terminal"))?;
                 exec.arg("--console-socket").arg(&path);
                 Some((listener, size))
             }
         };
         exec.arg(&container.id);
         self.run(exec, "exec", &scratch)?;
-        let terminal = console.map(|(listener, size)| receive_terminal(&listener, size)).transpose()?.flatten();
+        let terminal =
+            console.map(|(listener, size)| receive_terminal(&listener, size)).transpose()?.flatten();
         Ok(Joined { pid: scratch.pid()?, terminal })
     }
 
@@ -91,8 +92,8 @@ impl Tool {
         if status.success() {
             return Ok(());
         }
-        let mut talk = fs::read_to_string(scratch.log()).unwrap_or_default().trim().to_owned();
-        talk.truncate(talk.floor_char_boundary(MAX_TALK_BYTES));
+        let talk = fs::read_to_string(scratch.log()).unwrap_or_default();
+        let talk: String = talk.trim().chars().take(MAX_TALK_CHARS).collect();
         let talk = if talk.is_empty() { status.to_string() } else { talk };
         Err(EngineError::ToolFailed { program: self.program.clone(), action, talk })
     }
@@ -130,8 +131,8 @@ impl Scratch {
     }
 
     fn pid(&self) -> Result<Pid, EngineError> {
-        let text =
-            fs::read_to_string(self.pid_file()).map_err(EngineError::system("read the runtime's pid file"))?;
+        let text = fs::read_to_string(self.pid_file())
+            .map_err(EngineError::system("read the runtime's pid file"))?;
         text.trim().parse().map(Pid::from_raw).map_err(|_| EngineError::NoPid)
     }
 }

@@ -74,7 +74,9 @@ impl Connection {
         let mut buffer = [0; READ_BYTES];
         match socket::receive(&self.stream, &mut buffer, &mut self.fds) {
             Ok(0) => Received::Closed,
-            Ok(bytes) if self.inbox.len() + bytes > MAX_LINE_BYTES || self.fds.len() > MAX_FDS => Received::Closed,
+            Ok(bytes) if self.inbox.len() + bytes > MAX_LINE_BYTES || self.fds.len() > MAX_FDS => {
+                Received::Closed
+            }
             Ok(bytes) => {
                 self.inbox.extend_from_slice(&buffer[..bytes]);
                 self.take_line().unwrap_or(Received::Nothing)

@@ -27,7 +27,10 @@ pub(super) fn verdict(exit: Exit, oom_kills: u64, asked: Option<i32>) -> (Exit, 
     };
     if oom_kills > 0 && is_killed {
         let killed = plural(oom_kills);
-        return (Exit::OutOfMemory, format!("out of memory: its limit was reached and the kernel killed {killed}"));
+        return (
+            Exit::OutOfMemory,
+            format!("out of memory: its limit was reached and the kernel killed {killed}"),
+        );
     }
     let mut reason = match (exit, asked) {
         (Exit::Signal { signal }, Some(asked)) if signal == asked => format!("{exit}, as asked for"),

@@ -45,14 +45,17 @@ pub(super) fn plan_joining(spec: &Spec, request: ExecRequest, fds: Vec<OwnedFd>)
         process.set_cwd(cwd);
     }
     if let Some(user) = request.user {
-        let built = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build();
+        let built =
+            UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build();
         process.set_user(built.map_err(|error| Failure::new(Fault::BadRequest, error.to_string()))?);
     }
     process.set_terminal(Some(request.terminal.is_some()));
     let stdio = match (request.terminal, <[OwnedFd; 3]>::try_from(fds)) {
         (Some(size), _) => JoiningStdio::Terminal(size),
         (None, Ok(fds)) => JoiningStdio::Files(fds),
-        (None, Err(_)) => return Err(Failure::new(Fault::BadRequest, "three file descriptors must come along")),
+        (None, Err(_)) => {
+            return Err(Failure::new(Fault::BadRequest, "three file descriptors must come along"));
+        }
     };
     Ok(Joining { process, seccomp: linux.seccomp().clone(), stdio })
 }

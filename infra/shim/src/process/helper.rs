@@ -18,8 +18,11 @@ use super::chain;
 use crate::engine::Joined;
 use crate::socket;
 
-/// The longest report, in bytes; a longer error is cut.
-const MAX_REPORT_BYTES: usize = 8 * 1024;
+/// The longest report, in bytes.
+const MAX_REPORT_BYTES: usize = 16 * 1024;
+
+/// Longer errors are cut: a character takes at most six bytes in JSON.
+const MAX_ERROR_CHARS: usize = 2_000;
 
 /// A running helper.
 #[derive(Debug)]
@@ -96,11 +99,7 @@ impl Helper {
 fn report(to: &OwnedFd, outcome: Result<Joined, String>) {
     let (report, terminal) = match outcome {
         Ok(launched) => (Report::Pid(launched.pid.as_raw()), launched.terminal),
-        Err(mut text) => {
-            let limit = text.floor_char_boundary(MAX_REPORT_BYTES / 4);
-            text.truncate(limit);
-            (Report::Error(text), None)
-        }
+        Err(text) => (Report::Error(text.chars().take(MAX_ERROR_CHARS).collect()), None),
     };
     let text = serde_json::to_vec(&report).expect("a report is plain data");
     let fds: Vec<BorrowedFd<'_>> = terminal.iter().map(AsFd::as_fd).collect();
@@ -120,4 +119,3 @@ fn shed_inheritance() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
-

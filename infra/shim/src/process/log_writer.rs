@@ -145,7 +145,8 @@ mod tests {
     fn line(text: &str) -> Vec<u8> {
         let mut out = Vec::new();
         let text = text.as_bytes();
-        LogRecord::Text { at: Timestamp::ZERO, stream: LogStream::Stdout, is_partial: false, text }.encode(&mut out);
+        LogRecord::Text { at: Timestamp::ZERO, stream: LogStream::Stdout, is_partial: false, text }
+            .encode(&mut out);
         out
     }
 
@@ -159,7 +160,8 @@ mod tests {
         for _ in 0..100 {
             writer.write(Timestamp::ZERO, &line(&"x".repeat(100)), ONE);
         }
-        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
         let total: u64 = names.iter().map(|path| fs::metadata(path).unwrap().len()).sum();
         assert!(total <= 3_000 && names.len() == 3, "{total} bytes in {names:?}");

@@ -97,8 +97,14 @@ fn hide(mountpoint: &Path, dir: &Path) -> Result<(), MountError> {
     let Ok(real) = fs::canonicalize(dir) else { return Ok(()) };
     let inside = mountpoint.join(real.strip_prefix("/").unwrap_or(&real));
     let options = CString::new("mode=000,size=4k").expect("the text has no zero byte");
-    rustix::mount::mount("tmpfs", inside.as_os_str().as_bytes(), "tmpfs", MountFlags::RDONLY, options.as_c_str())
-        .map_err(|errno| MountError::Hide { path: dir.to_owned(), source: errno.into() })
+    rustix::mount::mount(
+        "tmpfs",
+        inside.as_os_str().as_bytes(),
+        "tmpfs",
+        MountFlags::RDONLY,
+        options.as_c_str(),
+    )
+    .map_err(|errno| MountError::Hide { path: dir.to_owned(), source: errno.into() })
 }
 
 fn open_dir(path: &Path) -> Result<File, MountError> {

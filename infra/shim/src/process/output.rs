@@ -132,9 +132,10 @@ impl<'a> Encoder<'a> {
     }
 
     fn add(&mut self, bytes: usize) {
-        self.count = self
-            .count
-            .plus(LogCount { records: 1, bytes: u64::try_from(bytes).expect("a text's length fits into 64 bits") });
+        self.count = self.count.plus(LogCount {
+            records: 1,
+            bytes: u64::try_from(bytes).expect("a text's length fits into 64 bits"),
+        });
     }
 }
 
@@ -152,7 +153,9 @@ mod tests {
         count = count.plus(output.flush(Timestamp::ZERO, &mut out));
         let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let records = lines.map(|line| match LogRecord::decode(line).unwrap() {
-            LogRecord::Text { is_partial, text, stream: LogStream::Stderr, .. } => (is_partial, text.to_vec()),
+            LogRecord::Text { is_partial, text, stream: LogStream::Stderr, .. } => {
+                (is_partial, text.to_vec())
+            }
             other => panic!("{other:?}"),
         });
         (records.collect(), count)
@@ -161,8 +164,12 @@ mod tests {
     #[test]
     fn lines_are_put_together_over_chunks() {
         let (records, count) = encode(&[b"one\ntw", b"o", b"\n\nthr", b"ee"]);
-        let expected: Vec<(bool, Vec<u8>)> =
-            vec![(false, b"one".into()), (false, b"two".into()), (false, b"".into()), (true, b"three".into())];
+        let expected: Vec<(bool, Vec<u8>)> = vec![
+            (false, b"one".into()),
+            (false, b"two".into()),
+            (false, b"".into()),
+            (true, b"three".into()),
+        ];
         assert_eq!(records, expected);
         assert_eq!(count, LogCount { records: 4, bytes: 11 });
     }

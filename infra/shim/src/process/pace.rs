@@ -27,7 +27,8 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(bytes_per_second: u64, now: Instant) -> Self {
-        let bytes_per_second = i64::try_from(bytes_per_second).unwrap_or(i64::MAX / 1_000_000).max(MIN_COST_BYTES);
+        let bytes_per_second =
+            i64::try_from(bytes_per_second).unwrap_or(i64::MAX / 1_000_000).max(MIN_COST_BYTES);
         let burst_bytes = gained(bytes_per_second, BURST).max(RESUME_BYTES);
         Self { bytes_per_second, burst_bytes, level_bytes: burst_bytes, filled_at: now, is_dry: false }
     }

@@ -69,7 +69,8 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
     let log_dir = dir.join(LOG_DIR);
     fs::create_dir_all(&log_dir).map_err(PrepareError::system("make the log directory"))?;
     let logs = Logs::new(log_dir, config.logs, output);
-    fs::create_dir_all(&config.state_root).map_err(PrepareError::system("make the runtime's state directory"))?;
+    fs::create_dir_all(&config.state_root)
+        .map_err(PrepareError::system("make the runtime's state directory"))?;
     let (container, engine) = (Container::of(&config), config.engine.engine());
     let helper = Helper::start(|| {
         let pid = engine.start(&container, stdio)?;
@@ -90,7 +91,8 @@ fn become_supervisor() -> Result<SignalFd, PrepareError> {
     watched.add(Signal::SIGCHLD);
     watched.add(Signal::SIGTERM);
     watched.thread_block().map_err(PrepareError::errno("block signals"))?;
-    for ignored in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGPIPE, Signal::SIGUSR1, Signal::SIGUSR2]
+    for ignored in
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGPIPE, Signal::SIGUSR1, Signal::SIGUSR2]
     {
         // SAFETY: ignoring a signal installs no handler.
         #[expect(unsafe_code, reason = "changing a signal's action is unsafe in general")]
@@ -120,7 +122,8 @@ pub(super) fn leave_stdout() {
 
 fn load_checked_spec(config: &ShimConfig) -> Result<Spec, PrepareError> {
     let bundle = &config.bundle;
-    let spec = spec::load_spec(bundle).map_err(|source| PrepareError::Spec { bundle: bundle.clone(), source })?;
+    let spec =
+        spec::load_spec(bundle).map_err(|source| PrepareError::Spec { bundle: bundle.clone(), source })?;
     spec::check_spec(&spec, bundle, &config.rootfs).map_err(PrepareError::Refused)?;
     Ok(spec)
 }
@@ -140,8 +143,7 @@ fn output_pipes() -> Result<([OwnedFd; 3], [OutputPipe; 2]), PrepareError> {
     for ours in [&out_ours, &err_ours] {
         rustix::io::ioctl_fionbio(ours.as_fd(), true).map_err(PrepareError::errno("make a pipe"))?;
     }
-    let output =
-        [OutputPipe::new(LogStream::Stdout, out_ours), OutputPipe::new(LogStream::Stderr, err_ours)];
+    let output = [OutputPipe::new(LogStream::Stdout, out_ours), OutputPipe::new(LogStream::Stderr, err_ours)];
     Ok(([open_null()?, out_theirs, err_theirs], output))
 }
 

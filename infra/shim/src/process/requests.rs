@@ -12,7 +12,8 @@ use super::exec::{Exec, ExecStage, plan_joining};
 use super::helper::Helper;
 use super::supervisor::{REMOVE_PATIENCE, Supervisor, Task};
 use crate::protocol::{
-    Answer, ExecRequest, Failure, Fault, KillScope, LimitChange, PROTOCOL_VERSION, Request, RequestLine, TaskStats,
+    Answer, ExecRequest, Failure, Fault, KillScope, LimitChange, PROTOCOL_VERSION, Request, RequestLine,
+    TaskStats,
 };
 use crate::spec;
 use crate::sys;
@@ -93,7 +94,9 @@ impl Supervisor {
         let exec = self.execs.iter().find(|exec| exec.id == id);
         match exec.map(|exec| &exec.stage) {
             Some(ExecStage::Running(pid)) => Ok(sys::signal_child(*pid, signal)),
-            Some(ExecStage::Joining(_)) => Err(Failure::new(Fault::WrongState, format!("exec {id} is being started"))),
+            Some(ExecStage::Joining(_)) => {
+                Err(Failure::new(Fault::WrongState, format!("exec {id} is being started")))
+            }
             None => Err(Failure::new(Fault::WrongState, format!("exec {id} does not run"))),
         }
     }
@@ -142,8 +145,7 @@ impl Supervisor {
             .map_err(|error| Failure::new(Fault::System, format!("cannot read the OCI spec: {error}")))?;
         let joining = plan_joining(&spec, request, fds)?;
         let (engine, container) = (self.config.engine.engine(), &self.container);
-        let helper =
-            Helper::start(|| engine.join(container, joining)).map_err(system("start a helper"))?;
+        let helper = Helper::start(|| engine.join(container, joining)).map_err(system("start a helper"))?;
         let stage = ExecStage::Joining(helper);
         self.execs.push(Exec { id: self.next_exec, connection: Some(id), is_detached, stage });
         self.next_exec += 1;
@@ -189,7 +191,8 @@ fn parse(line: &[u8]) -> Result<Request, Failure> {
         v: u32,
         request: serde_json::Value,
     }
-    let malformed = |error: serde_json::Error| Failure::new(Fault::BadRequest, format!("malformed request: {error}"));
+    let malformed =
+        |error: serde_json::Error| Failure::new(Fault::BadRequest, format!("malformed request: {error}"));
     let error = match serde_json::from_slice::<RequestLine>(line) {
         Ok(line) => return Ok(line.request),
         Err(error) => error,
@@ -203,7 +206,10 @@ fn parse(line: &[u8]) -> Result<Request, Failure> {
     match name {
         Some(name) if !is_known(name) => Err(Failure::new(
             Fault::UnknownRequest,
-            format!("unknown request {name} of version {}: this supervisor speaks {PROTOCOL_VERSION}", envelope.v),
+            format!(
+                "unknown request {name} of version {}: this supervisor speaks {PROTOCOL_VERSION}",
+                envelope.v
+            ),
         )),
         _ => Err(malformed(error)),
     }

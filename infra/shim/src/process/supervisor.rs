@@ -382,7 +382,9 @@ impl Supervisor {
     /// Whether `pid` was an exec, which is over now.
     fn end_exec(&mut self, pid: Pid, status: WaitStatus) -> bool {
         let is_it = |exec: &Exec| matches!(exec.stage, ExecStage::Running(own) if own == pid);
-        let (Some(index), Some(exit)) = (self.execs.iter().position(is_it), exit_of(status)) else { return false };
+        let (Some(index), Some(exit)) = (self.execs.iter().position(is_it), exit_of(status)) else {
+            return false;
+        };
         let exec = self.execs.remove(index);
         self.answer_exec(&exec, Answer::ExecEnded(ExecEnded { exec: exec.id, exit }), None, true);
         true

@@ -15,8 +15,9 @@ pub(crate) fn make_rootfs(root: &Path) {
     }
     fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
     let programs = [
-        "sh", "true", "false", "cat", "ls", "sleep", "echo", "id", "grep", "mkdir", "dd", "yes", "head", "kill",
-        "tail", "stty", "mount", "env", "pwd", "printf", "readlink", "touch", "mknod", "tr", "wc", "unshare", "test",
+        "sh", "true", "false", "cat", "ls", "sleep", "echo", "id", "grep", "mkdir", "dd", "yes", "head",
+        "kill", "tail", "stty", "mount", "env", "pwd", "printf", "readlink", "touch", "mknod", "tr", "wc",
+        "unshare", "test",
     ];
     for program in programs {
         symlink("busybox", root.join("bin").join(program)).unwrap();

@@ -102,7 +102,8 @@ fn what_is_typed_into_a_terminal_arrives() {
 fn an_exec_that_cannot_be_run_is_refused_and_the_task_lives_on() {
     let fixture = Fixture::new(&["sleep", "1000"]);
     let client = fixture.start();
-    let refused = fixture.block_on(client.exec(request(&["nothing"]), Some(null_stdio().unwrap()))).unwrap_err();
+    let refused =
+        fixture.block_on(client.exec(request(&["nothing"]), Some(null_stdio().unwrap()))).unwrap_err();
     let ClientError::Refused(failure) = refused else { panic!("{refused:?}") };
     assert!(failure.text.contains("cannot run nothing"), "{failure:?}");
     let refused = fixture.block_on(client.exec(request(&["true"]), None)).unwrap_err();
@@ -114,7 +115,8 @@ fn an_exec_that_cannot_be_run_is_refused_and_the_task_lives_on() {
 fn an_exec_can_be_killed_by_its_id_and_dies_with_its_client() {
     let fixture = Fixture::new(&["sleep", "1000"]);
     let client = fixture.start();
-    let start = || fixture.block_on(client.exec(request(&["sleep", "999"]), Some(null_stdio().unwrap()))).unwrap();
+    let start =
+        || fixture.block_on(client.exec(request(&["sleep", "999"]), Some(null_stdio().unwrap()))).unwrap();
     let mut exec = start();
     fixture.block_on(client.kill(9, KillScope::Exec(exec.started().exec))).unwrap();
     assert_eq!(fixture.block_on(exec.wait()).unwrap(), Exit::Signal { signal: 9 });
@@ -128,9 +130,11 @@ fn an_exec_can_be_killed_by_its_id_and_dies_with_its_client() {
 fn execs_of_a_task_that_ends_end_with_it() {
     let fixture = Fixture::shell("read line; exit 0");
     let mut fixture = fixture;
-    fixture.spec["process"]["args"] = serde_json::json!(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"]);
+    fixture.spec["process"]["args"] =
+        serde_json::json!(["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.01; done"]);
     let client = fixture.start();
-    let mut exec = fixture.block_on(client.exec(request(&["sleep", "999"]), Some(null_stdio().unwrap()))).unwrap();
+    let mut exec =
+        fixture.block_on(client.exec(request(&["sleep", "999"]), Some(null_stdio().unwrap()))).unwrap();
     fixture.block_on(client.kill(9, KillScope::Init)).unwrap();
     assert_eq!(fixture.block_on(exec.wait()).unwrap(), Exit::Signal { signal: 9 });
     fixture.block_on(client.wait()).unwrap();

@@ -53,7 +53,8 @@ impl Fixture {
             logs: LogLimits::default(),
             engine: EngineKind::Libcontainer,
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let program = ShimProgram::open(Path::new(env!("CARGO_BIN_EXE_kogge-shim-under-test"))).unwrap();
         Self { dir, config, spec, cgroup, runtime, program, root }
     }
@@ -81,7 +82,9 @@ impl Fixture {
     }
 
     pub(crate) fn start(&self) -> Client {
-        self.try_start().unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error))).client
+        self.try_start()
+            .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+            .client
     }
 
     /// Starts the task and waits for its end.
@@ -151,7 +154,7 @@ impl Drop for Fixture {
         }
         if std::thread::panicking() {
             let talk = fs::read_to_string(self.dir.join("shim.log")).unwrap_or_default();
-            eprintln!("shim.log: {talk}\nlog: {}", self.log().chars().take(2_000).collect::<String>());
+            println!("shim.log: {talk}\nlog: {}", self.log().chars().take(2_000).collect::<String>());
             return;
         }
         destroyed.unwrap();

@@ -36,8 +36,15 @@ fn the_first_process_is_confined() {
     let fixture = Fixture::shell(script);
     assert_eq!(fixture.run().exit, Exit::Code { code: 0 });
     let log = fixture.log();
-    for line in ["Seccomp:\t2", "NoNewPrivs:\t1", "CapBnd:\t00000000000000e1", "no node", "no mount", "\n0\n", "read-only"]
-    {
+    for line in [
+        "Seccomp:\t2",
+        "NoNewPrivs:\t1",
+        "CapBnd:\t00000000000000e1",
+        "no node",
+        "no mount",
+        "\n0\n",
+        "read-only",
+    ] {
         assert!(log.contains(line), "{line:?} in {log}");
     }
 }
@@ -56,7 +63,10 @@ fn writes_go_to_the_upper_directory_and_never_to_the_layer() {
     let fixture = Fixture::shell("echo new > /etc/new; echo changed > /etc/passwd");
     assert_eq!(fixture.run().exit, Exit::Code { code: 0 });
     let layer = fixture.root().join("layer");
-    assert!(!layer.join("etc/new").exists() && fs::read_to_string(layer.join("etc/passwd")).unwrap().contains("root"));
+    assert!(
+        !layer.join("etc/new").exists()
+            && fs::read_to_string(layer.join("etc/passwd")).unwrap().contains("root")
+    );
     assert_eq!(fs::read_to_string(fixture.config.bundle.join("upper/etc/new")).unwrap(), "new\n");
 }
 
@@ -64,7 +74,9 @@ fn writes_go_to_the_upper_directory_and_never_to_the_layer() {
 fn many_layers_with_long_paths_can_be_mounted() {
     let mut fixture = Fixture::shell("ls /layers | wc -l");
     let base = fixture.root().join("x".repeat(200));
-    let kogge_shim::config::Rootfs::Overlay { lowers, .. } = &mut fixture.config.rootfs else { unreachable!() };
+    let kogge_shim::config::Rootfs::Overlay { lowers, .. } = &mut fixture.config.rootfs else {
+        unreachable!()
+    };
     for number in 0..120 {
         let layer = base.join(format!("{}-{number}", "y".repeat(60)));
         fs::create_dir_all(layer.join("layers")).unwrap();

@@ -33,13 +33,19 @@ fn a_signal_is_told_from_an_exit_code() {
     fixture.wait_for_log("ready");
     fixture.block_on(client.kill(15, KillScope::Init)).unwrap();
     let ended = fixture.block_on(client.wait()).unwrap();
-    assert_eq!((ended.exit, ended.reason.as_str()), (Exit::Code { code: 5 }, "exit code 5, after it was sent signal 15"));
+    assert_eq!(
+        (ended.exit, ended.reason.as_str()),
+        (Exit::Code { code: 5 }, "exit code 5, after it was sent signal 15")
+    );
 
     let fixture = Fixture::new(&["sleep", "1000"]);
     let client = fixture.start();
     fixture.block_on(client.kill(9, KillScope::All)).unwrap();
     let ended = fixture.block_on(client.wait()).unwrap();
-    assert_eq!((ended.exit, ended.reason.as_str()), (Exit::Signal { signal: 9 }, "killed by signal 9, as asked for"));
+    assert_eq!(
+        (ended.exit, ended.reason.as_str()),
+        (Exit::Signal { signal: 9 }, "killed by signal 9, as asked for")
+    );
 }
 
 #[test]
@@ -119,7 +125,8 @@ fn fifty_tasks_start_at_once() {
         let mut starts = Vec::new();
         for fixture in &fixtures {
             let (program, dir) = (fixture.program().try_clone().unwrap(), fixture.dir.clone());
-            let start = async move { kogge_shim::client::spawn(&program, &dir, crate::fixture::DEADLINE).await };
+            let start =
+                async move { kogge_shim::client::spawn(&program, &dir, crate::fixture::DEADLINE).await };
             starts.push(group.spawn("start", kogge_host::tasks::OnPanic::Log, start));
         }
         for start in starts {

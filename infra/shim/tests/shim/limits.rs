@@ -16,7 +16,8 @@ const HOG: &str = "head -c 200000000 /dev/zero | tail -n 1 >/dev/null";
 fn cgroup_file(fixture: &Fixture, v1: (&str, &str), v2: &str) -> String {
     let find = |controller: &str, file: &str| {
         let dirs = fixture.own_cgroup().directories();
-        let is_it = |dir: &&std::path::PathBuf| dir.to_str().unwrap().contains(controller) && dir.join(file).exists();
+        let is_it =
+            |dir: &&std::path::PathBuf| dir.to_str().unwrap().contains(controller) && dir.join(file).exists();
         dirs.iter().find(is_it).map(|dir| fs::read_to_string(dir.join(file)).unwrap().trim().to_owned())
     };
     find(v1.0, v1.1).or_else(|| find("/", v2)).expect("the limit's file is there")

@@ -23,7 +23,9 @@ fn accounted(fixture: &Fixture) -> LogCount {
         for line in fs::read(path).unwrap().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match LogRecord::decode(line).unwrap() {
                 LogRecord::Head { before, .. } if index == 0 => total = before,
-                LogRecord::Head { before, .. } => assert_eq!(before, total, "heads agree with what came before"),
+                LogRecord::Head { before, .. } => {
+                    assert_eq!(before, total, "heads agree with what came before")
+                }
                 LogRecord::Gap { lost, .. } => total = total.plus(lost),
                 LogRecord::Text { text, .. } => {
                     let bytes = u64::try_from(text.len()).unwrap();
@@ -38,7 +40,8 @@ fn accounted(fixture: &Fixture) -> LogCount {
 #[test]
 fn a_flood_is_bounded_on_disk_counted_exactly_and_cheap() {
     let mut fixture = Fixture::shell("yes 'a line of a flood that is about as long as real lines are'");
-    fixture.config.logs = LogLimits { segment_bytes: 1 << 20, total_bytes: 4 << 20, bytes_per_second: 16 << 20 };
+    fixture.config.logs =
+        LogLimits { segment_bytes: 1 << 20, total_bytes: 4 << 20, bytes_per_second: 16 << 20 };
     let client = fixture.start();
     let shim = fixture.block_on(client.ping()).unwrap().shim_pid;
     let (begin, used) = (Instant::now(), cpu_ticks(shim));

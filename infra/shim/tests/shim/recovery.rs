@@ -15,7 +15,8 @@ fn kill_process(pid: u32) {
 
 #[test]
 fn a_task_outlives_its_spawner_and_is_found_again_with_everything_it_wrote() {
-    let fixture = Fixture::shell("trap 'echo last words; exit 9' TERM; echo begin; while :; do sleep 0.01; done");
+    let fixture =
+        Fixture::shell("trap 'echo last words; exit 9' TERM; echo begin; while :; do sleep 0.01; done");
     fixture.write();
     // The spawner is another process, which is killed as hard as can be.
     let spawner = std::process::Command::new(std::env::current_exe().unwrap())
@@ -37,8 +38,10 @@ fn a_task_outlives_its_spawner_and_is_found_again_with_everything_it_wrote() {
     let ended = fixture.block_on(client.wait()).unwrap();
     assert_eq!(ended.exit, Exit::Code { code: 9 });
     assert_eq!(fixture.log(), "begin\nlast words\n");
-    assert!(matches!(fixture.block_on(recover(&fixture.dir)).unwrap(), Recovered::Ended(again) if *again == ended));
-    assert_eq!(scan(fixture.root()).unwrap(), [fixture.dir.clone()]);
+    assert!(
+        matches!(fixture.block_on(recover(&fixture.dir)).unwrap(), Recovered::Ended(again) if *again == ended)
+    );
+    assert_eq!(scan(fixture.root()).unwrap(), std::slice::from_ref(&fixture.dir));
 }
 
 /// Not a test: what the test above kills.
@@ -46,10 +49,13 @@ fn a_task_outlives_its_spawner_and_is_found_again_with_everything_it_wrote() {
 #[ignore = "started by another test"]
 fn spawner() {
     let Ok(dir) = std::env::var("KOGGE_TEST_SHIM_DIR") else { return };
-    let program = kogge_shim::client::ShimProgram::open(Path::new(env!("CARGO_BIN_EXE_kogge-shim-under-test"))).unwrap();
+    let program =
+        kogge_shim::client::ShimProgram::open(Path::new(env!("CARGO_BIN_EXE_kogge-shim-under-test")))
+            .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let _started = kogge_shim::client::spawn(&program, Path::new(&dir), crate::fixture::DEADLINE).await.unwrap();
+        let _started =
+            kogge_shim::client::spawn(&program, Path::new(&dir), crate::fixture::DEADLINE).await.unwrap();
         std::future::pending::<()>().await;
     });
 }

@@ -33,10 +33,14 @@ fn runc_joins_a_container_with_and_without_a_terminal() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let [stdin, _, stderr] = null_stdio().unwrap();
     let request = ExecRequest { args: args.clone(), ..ExecRequest::default() };
-    let mut exec = fixture.block_on(client.exec(request, Some([stdin, OwnedFd::from(writer), stderr]))).unwrap();
+    let mut exec =
+        fixture.block_on(client.exec(request, Some([stdin, OwnedFd::from(writer), stderr]))).unwrap();
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
-    assert_eq!((fixture.block_on(exec.wait()).unwrap(), text.as_str()), (Exit::Code { code: 3 }, "Seccomp:\t2\n"));
+    assert_eq!(
+        (fixture.block_on(exec.wait()).unwrap(), text.as_str()),
+        (Exit::Code { code: 3 }, "Seccomp:\t2\n")
+    );
     let terminal = Some(WindowSize { rows: 24, columns: 80 });
     let request = ExecRequest { args, terminal, ..ExecRequest::default() };
     let mut exec = fixture.block_on(client.exec(request, None)).unwrap();
