@@ -1,0 +1,40 @@
+# The recipes of the house. `make` lists them.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+# Programs that only chores need are built once and kept here.
+TOOLS := $(CURDIR)/target/tools
+DENY_VERSION := 0.20.2
+DENY := $(shell command -v cargo-deny 2>/dev/null || echo $(TOOLS)/bin/cargo-deny)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the recipes
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: check-fmt check-clippy check-tidy check-deny check-docs ## Formatting, lints, walls, licences, docs
+
+.PHONY: check-fmt
+check-fmt:
+	$(CARGO) fmt --all -- --check
+
+.PHONY: check-clippy
+check-clippy:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: check-tidy
+check-tidy:
+	$(CARGO) xtask tidy
+
+.PHONY: check-deny
+check-deny: $(DENY)
+	$(DENY) --log-level error --all-features check --hide-inclusion-graph bans licenses sources
+
+.PHONY: check-docs
+check-docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+
+$(TOOLS)/bin/cargo-deny:
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS)
