@@ -18,10 +18,13 @@ fn serve(text: &str) -> String {
 fn a_service_is_deployed_routed_scaled_read_entered_and_destroyed() {
     let cloud = CloudUnderTest::up(KOGGE);
     cloud.load_busybox("web:1");
-    let words = ["deploy", "--image", "web:1", "--name", "shop", "--command", &serve("first"), "--port", "8080"];
+    let words =
+        ["deploy", "--image", "web:1", "--name", "shop", "--command", &serve("first"), "--port", "8080"];
     cloud.ok(&[&words[..], &["--health", "/", "--instances", "2"]].concat());
     let instances = cloud.healthy("shop", 2);
-    for field in ["service", "instance", "task", "state", "agent", "pid", "ports", "image", "started_at", "restarts"] {
+    for field in
+        ["service", "instance", "task", "state", "agent", "pid", "ports", "image", "started_at", "restarts"]
+    {
         assert!(!instances[0][field].is_null(), "{field} is missing in {}", instances[0]);
     }
     assert!(cloud.get("shop.localhost", "/").unwrap().text.contains("first"));
@@ -43,7 +46,9 @@ fn a_service_is_deployed_routed_scaled_read_entered_and_destroyed() {
     cloud.ok(&["restart", "shop"]);
     cloud.healthy("shop", 3);
     cloud.ok(&["destroy", "shop", "--yes"]);
-    wait::until("the route is gone", PATIENCE, || (cloud.get("shop.localhost", "/").ok()?.status == 404).then_some(()));
+    wait::until("the route is gone", PATIENCE, || {
+        (cloud.get("shop.localhost", "/").ok()?.status == 404).then_some(())
+    });
     cloud.down();
 }
 
@@ -53,7 +58,21 @@ fn g17_a_new_version_rolls_out_without_losing_a_request() {
     cloud.load_busybox("web:1");
     let deploy = |text: &str| {
         let command = serve(text);
-        cloud.ok(&["deploy", "--image", "web:1", "--name", "shop", "--command", &command, "--port", "8080", "--health", "/", "--instances", "3"]);
+        cloud.ok(&[
+            "deploy",
+            "--image",
+            "web:1",
+            "--name",
+            "shop",
+            "--command",
+            &command,
+            "--port",
+            "8080",
+            "--health",
+            "/",
+            "--instances",
+            "3",
+        ]);
     };
     deploy("first");
     cloud.healthy("shop", 3);
@@ -106,13 +125,15 @@ fn g12_a_version_that_does_not_come_up_is_rolled_back_and_the_old_one_serves_on(
 #[test]
 fn logs_are_told_with_their_stream_and_followed() {
     let cloud = CloudUnderTest::up(KOGGE);
-    let command = "echo to out; echo to err >&2; n=0; while true; do n=$((n+1)); echo tick $n; sleep 0.2; done";
+    let command =
+        "echo to out; echo to err >&2; n=0; while true; do n=$((n+1)); echo tick $n; sleep 0.2; done";
     cloud.ok(&["deploy", "--name", "ticker", "--command", command]);
     wait::until("the first lines", PATIENCE, || {
         let logs = cloud.ok(&["logs", "ticker"]);
         (logs.contains("to out") && logs.contains("to err")).then_some(())
     });
-    let mut follow = cloud.command(&["logs", "-f", "-n", "1", "ticker"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut follow =
+        cloud.command(&["logs", "-f", "-n", "1", "ticker"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
     let some: Vec<String> = lines.by_ref().take(4).map(Result::unwrap).collect();
     follow.kill().unwrap();

@@ -31,7 +31,13 @@ fn a_killed_instance_is_started_again_and_says_why() {
     });
     assert_eq!(after[0]["restarts"], 1);
     let all = cloud.json(&["ps", "--all"]);
-    let ended = all.as_array().unwrap().iter().find(|instance| instance["task"] == before[0]["task"]).unwrap().clone();
+    let ended = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|instance| instance["task"] == before[0]["task"])
+        .unwrap()
+        .clone();
     assert!(ended["reason"].as_str().unwrap().contains("signal 9"), "{ended}");
     cloud.down();
 }
@@ -40,7 +46,19 @@ fn a_killed_instance_is_started_again_and_says_why() {
 fn g7_killing_the_whole_cloud_touches_no_task_and_the_next_start_takes_over() {
     let cloud = CloudUnderTest::up(KOGGE);
     cloud.load_busybox("web:1");
-    cloud.ok(&["deploy", "--image", "web:1", "--name", "shop", "--command", SERVE, "--port", "8080", "--instances", "2"]);
+    cloud.ok(&[
+        "deploy",
+        "--image",
+        "web:1",
+        "--name",
+        "shop",
+        "--command",
+        SERVE,
+        "--port",
+        "8080",
+        "--instances",
+        "2",
+    ]);
     cloud.ok(&["deploy", "--name", "brief", "--command", "sleep 3; echo ended while nobody looked; exit 5"]);
     let before = cloud.healthy("shop", 2);
     kill(u64::from(cloud.pid()));
@@ -50,10 +68,12 @@ fn g7_killing_the_whole_cloud_touches_no_task_and_the_next_start_takes_over() {
     for pid in pids(&before) {
         assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "task {pid} died with the cloud");
     }
-    let brief_is_over = || !std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains("ended while nobody looked")
-    });
+    let brief_is_over = || {
+        !std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("ended while nobody looked")
+        })
+    };
     wait::until("the brief task has ended", PATIENCE, || brief_is_over().then_some(()));
     cloud.start();
     let after = cloud.healthy("shop", 2);
@@ -61,7 +81,8 @@ fn g7_killing_the_whole_cloud_touches_no_task_and_the_next_start_takes_over() {
     wait::until("the exit code that nobody saw", PATIENCE, || {
         let all = cloud.json(&["ps", "--all"]);
         let ended = all.as_array()?.iter().any(|instance| {
-            instance["service"] == "brief" && instance["reason"].as_str().is_some_and(|text| text.contains("exit code 5"))
+            instance["service"] == "brief"
+                && instance["reason"].as_str().is_some_and(|text| text.contains("exit code 5"))
         });
         ended.then_some(())
     });
@@ -88,7 +109,11 @@ fn a_killed_supervisor_is_reported_lost_and_its_task_replaced() {
         (now.first()?["task"] != before[0]["task"] && now[0]["healthy"] == true).then_some(())
     });
     let all = cloud.json(&["ps", "--all"]);
-    let lost = all.as_array().unwrap().iter().any(|instance| instance["task"] == task && instance["state"] == "lost");
+    let lost = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|instance| instance["task"] == task && instance["state"] == "lost");
     assert!(lost, "{all}");
     let old = before[0]["pid"].as_u64().unwrap();
     wait::until("the orphan is gone", PATIENCE, || {

@@ -13,7 +13,8 @@ fn a_memory_hog_is_told_apart_from_other_ends() {
     wait::until("an end for lack of memory", PATIENCE, || {
         let all = cloud.json(&["ps", "--all"]);
         let is_told = all.as_array()?.iter().any(|instance| {
-            instance["service"] == "hog" && instance["reason"].as_str().is_some_and(|text| text.contains("out of memory"))
+            instance["service"] == "hog"
+                && instance["reason"].as_str().is_some_and(|text| text.contains("out of memory"))
         });
         is_told.then_some(())
     });
@@ -24,7 +25,15 @@ fn a_memory_hog_is_told_apart_from_other_ends() {
 fn a_task_reaches_neither_the_doors_nor_the_data_of_the_cloud() {
     let cloud = CloudUnderTest::up(KOGGE);
     cloud.load_busybox("box:1");
-    cloud.ok(&["deploy", "--image", "box:1", "--name", "inside", "--command", "while true; do sleep 1; done"]);
+    cloud.ok(&[
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "inside",
+        "--command",
+        "while true; do sleep 1; done",
+    ]);
     cloud.ok(&["deploy", "--name", "plain", "--command", "while true; do sleep 1; done"]);
     let (inside, plain) = (cloud.healthy("inside", 1), cloud.healthy("plain", 1));
     let inside = inside[0]["instance"].as_str().unwrap();

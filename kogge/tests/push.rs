@@ -51,11 +51,17 @@ impl Checkout {
 }
 
 fn dockerfile(more: &str) -> String {
-    format!("FROM busybox:test\nCOPY index.html /\n{more}\nEXPOSE 8080\nLABEL kogge.health=/\nCMD [\"sh\", \"-c\", \"{SERVE}\"]\n")
+    format!(
+        "FROM busybox:test\nCOPY index.html /\n{more}\nEXPOSE 8080\nLABEL kogge.health=/\nCMD [\"sh\", \"-c\", \"{SERVE}\"]\n"
+    )
 }
 
 fn remote_main(path: &Path) -> String {
-    let output = Command::new("git").args(["ls-remote", "kogge", "refs/heads/main"]).current_dir(path).output().unwrap();
+    let output = Command::new("git")
+        .args(["ls-remote", "kogge", "refs/heads/main"])
+        .current_dir(path)
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -65,9 +71,13 @@ fn a_push_becomes_a_running_service_and_a_broken_one_changes_nothing() {
     cloud.load_busybox("busybox:test");
     cloud.ok(&["create", "hello"]);
     let checkout = Checkout::new(&cloud, "hello");
-    checkout.commit(&[("Dockerfile", &dockerfile("RUN echo built in a container")), ("index.html", "first\n")]);
+    checkout
+        .commit(&[("Dockerfile", &dockerfile("RUN echo built in a container")), ("index.html", "first\n")]);
     let said = checkout.git(&["push", "kogge", "main"]);
-    assert!(said.contains("built in a container") && said.contains("is live at http://hello.localhost"), "{said}");
+    assert!(
+        said.contains("built in a container") && said.contains("is live at http://hello.localhost"),
+        "{said}"
+    );
     assert!(cloud.get("hello.localhost", "/").unwrap().text.contains("first"));
 
     checkout.commit(&[("index.html", "second\n")]);

@@ -47,7 +47,8 @@ fn a_door_that_is_taken_and_a_damaged_state_are_told() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let address = taken.local_addr().unwrap().to_string();
-    let up = |more: &[&str]| Command::new(KOGGE).arg("up").args(more).env("KOGGE_DATA", &data).output().unwrap();
+    let up =
+        |more: &[&str]| Command::new(KOGGE).arg("up").args(more).env("KOGGE_DATA", &data).output().unwrap();
     let output = up(&["--api-bind", &address]);
     assert!(!output.status.success() && said(&output).contains("cannot open door api"), "{}", said(&output));
     std::fs::write(data.join("state/state.redb"), b"this is no state").unwrap();

@@ -19,6 +19,7 @@ mod change;
 mod cloud;
 mod config;
 mod ended;
+mod follow;
 mod handle;
 mod journal;
 mod keys;

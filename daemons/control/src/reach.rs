@@ -15,6 +15,7 @@ use kogge_model::view::{BuildBaseRequest, EventKind, EventView, ImageView, LogLi
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::ReusableBoxFuture;
 
+use crate::follow::follow;
 use crate::handle::Handle;
 use crate::ports::{BaseImageWish, ExecSession, Flow, LogSubject, LogWish, Progress};
 use crate::refusal::Refusal;
@@ -29,7 +30,11 @@ impl Handle {
         let subjects = self.visit(move |cloud, _| cloud.log_subjects(of.as_deref())).await?;
         let wish =
             LogWish { since: query.since.map(|moment| moment.0), tail: query.tail, follow: query.follow };
-        self.inner.tasks.logs(subjects, wish).await.map_err(Refusal::Unavailable)
+        let first = self.inner.tasks.logs(subjects.clone(), wish).await.map_err(Refusal::Unavailable)?;
+        if !query.follow {
+            return Ok(first);
+        }
+        Ok(follow(self.clone(), query.of, &subjects, first))
     }
 
     /// Runs a program inside a running instance (`shop.2`; `shop` means its first running one).

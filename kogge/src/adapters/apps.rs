@@ -53,7 +53,8 @@ impl PushedApps {
         let standing = self.control.service(release.app.default_service().path()).await.ok();
         let request = self.request(&release, standing.is_none()).await?;
         let caller = Caller { name: "git push".to_owned(), origin: Origin::GitPush };
-        let change = self.control.deploy(&caller, request, false).await.map_err(|refusal| reason_of(&refusal))?;
+        let change =
+            self.control.deploy(&caller, request, false).await.map_err(|refusal| reason_of(&refusal))?;
         let Some(deployment) = change.deployments.into_iter().next() else {
             let _ = news.send(News::Line("nothing has changed since the last release".to_owned())).await;
             return Ok(standing.and_then(|service| service.urls.into_iter().next()));
@@ -70,7 +71,8 @@ impl PushedApps {
         let label = image.config.labels.get(HEALTH_LABEL).cloned();
         let is_routed = !image.config.exposed_ports.is_empty();
         let default = (is_first && is_routed).then(|| "tcp".to_owned());
-        let health = label.or(default).map(|check| HealthRequest { check: Some(check), ..HealthRequest::default() });
+        let health =
+            label.or(default).map(|check| HealthRequest { check: Some(check), ..HealthRequest::default() });
         let exposed: Vec<u16> = image.config.exposed_ports.iter().map(|port| port.port).collect();
         Ok(DeployRequest {
             name: Some(release.app.default_service().path()),

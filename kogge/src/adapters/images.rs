@@ -27,14 +27,19 @@ pub(crate) struct CloudImages {
 
 /// An error with its causes, and what to do.
 pub(super) fn reason(error: &ImageError) -> Reason {
+    told(error, error.hint())
+}
+
+/// The same of any error.
+pub(super) fn told(error: &dyn std::error::Error, hint: Option<&'static str>) -> Reason {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(source) = cause {
         text.push_str(&format!(": {source}"));
         cause = source.source();
     }
     let reason = Reason::new(text);
-    match error.hint() {
+    match hint {
         Some(hint) => reason.with_hint(hint),
         None => reason,
     }

@@ -10,7 +10,7 @@ mod images;
 mod task_access;
 mod task_logs;
 
-pub(crate) use agent_links::{Links, connect};
+pub(crate) use agent_links::connect;
 pub(crate) use apps::PushedApps;
 pub(crate) use build_network::AgentNetwork;
 pub(crate) use builder_images::BuildImages;

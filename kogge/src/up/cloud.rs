@@ -99,7 +99,9 @@ async fn open_store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
     let opened = Embedded::open(&place.data.join("state"), Options::default()).await;
     opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| {
         let hint = match &error {
-            OpenError::InUse { .. } => "one cloud a data directory: see `kogge status`, or name another with --data",
+            OpenError::InUse { .. } => {
+                "one cloud a data directory: see `kogge status`, or name another with --data"
+            }
             OpenError::NewerFormat { .. } => "install the newer kogge, or name another directory with --data",
             OpenError::Missing { .. } | OpenError::Damaged { .. } => {
                 "restore the data directory from a backup; running tasks are not touched"
@@ -130,7 +132,10 @@ fn facts(place: &Place, doors: &Doors) -> Facts {
 }
 
 fn start_failure(error: &kogge_control::StartError, place: &Place) -> Failure {
-    let hint = format!("the data directory is {}; restore it from a backup, or name another with --data", place.data.display());
+    let hint = format!(
+        "the data directory is {}; restore it from a backup, or name another with --data",
+        place.data.display()
+    );
     failure("control cannot take over the state", error).with_hint(hint)
 }
 

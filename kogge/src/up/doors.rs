@@ -26,11 +26,14 @@ impl Doors {
         };
         let api = args.api_bind.unwrap_or_else(|| loopback(api));
         if !api.ip().is_loopback() {
-            return Err(Failure::usage(format!("the API cannot be bound to {api}: beyond loopback it would need TLS and tokens"))
-                .with_hint("bind it to 127.0.0.1 and reach it through ssh -L"));
+            return Err(Failure::usage(format!(
+                "the API cannot be bound to {api}: beyond loopback it would need TLS and tokens"
+            ))
+            .with_hint("bind it to 127.0.0.1 and reach it through ssh -L"));
         }
         let (api, api_at) = open("api", api, "--api-bind")?;
-        let (router, router_at) = open("router_http", args.router_bind.unwrap_or_else(|| loopback(router)), "--router-bind")?;
+        let (router, router_at) =
+            open("router_http", args.router_bind.unwrap_or_else(|| loopback(router)), "--router-bind")?;
         let mut view = DoorsView::default();
         view.0.insert(DoorsView::API.to_owned(), format!("http://{api_at}"));
         view.0.insert(DoorsView::ROUTER_HTTP.to_owned(), format!("http://{router_at}"));
@@ -58,7 +61,9 @@ fn open(door: &'static str, at: SocketAddr, flag: &str) -> Result<(TcpListener, 
         };
         Failure::new(format!("{error}: {}", error.source)).with_hint(hint)
     })?;
-    let at = listener.local_addr().map_err(|error| Failure::new(format!("door {door} has no address: {error}")))?;
+    let at = listener
+        .local_addr()
+        .map_err(|error| Failure::new(format!("door {door} has no address: {error}")))?;
     Ok((listener, at))
 }
 

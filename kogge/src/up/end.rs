@@ -44,7 +44,11 @@ impl Cloud {
         if !down.keep_tasks {
             laggards.extend(self.router.shutdown(DRAIN).await);
         }
-        let leaving = if down.keep_tasks { Leaving::Keep } else { Leaving::End(Reason::new("the cloud was taken down")) };
+        let leaving = if down.keep_tasks {
+            Leaving::Keep
+        } else {
+            Leaving::End(Reason::new("the cloud was taken down"))
+        };
         laggards.extend(self.agent.shutdown(leaving).await);
         laggards.extend(self.edge_group.shutdown(PATIENCE).await);
         if !down.keep_tasks {
@@ -56,14 +60,18 @@ impl Cloud {
         }
         drop(self.store);
         match cause {
-            Cause::Broken(text) => Err(Failure::new(text).with_hint("tasks run on; start it again with `kogge up`")),
+            Cause::Broken(text) => {
+                Err(Failure::new(text).with_hint("tasks run on; start it again with `kogge up`"))
+            }
             Cause::Asked(_) | Cause::Signal => Ok(()),
         }
     }
 
     async fn cause(&self) -> Result<Cause, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
-        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
+        let (mut terminate, mut interrupt) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let mut hang_up = listen(SignalKind::hangup())?;
         Ok(tokio::select! {
             down = self.control.asked_down() => Cause::Asked(down),

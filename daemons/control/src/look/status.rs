@@ -45,7 +45,8 @@ impl Handle {
     /// # Errors
     /// When control is ending; then nothing should be collected.
     pub async fn images_in_use(&self) -> Result<BTreeSet<Digest>, Refusal> {
-        self.visit(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect())).await
+        self.visit(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect()))
+            .await
     }
 
     /// Door → URL.
