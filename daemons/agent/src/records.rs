@@ -1,0 +1,241 @@
+//! The node's records on disk: one small file each.
+//!
+//! ```text
+//! DATA/cluster.json         what the agent remembers of the cluster
+//! DATA/tasks/TASK.json      what it remembers of a task
+//! ```
+//!
+//! A record is renamed into place before anything is done because of it, so the next agent process finds it. It is
+//! synced before anything is said because of it, so that control never knows more than a machine that lost power.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use kogge_model::id::TaskId;
+use kogge_node::{AgentRecord, TaskRecord};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+const AGENT_FILE: &str = "cluster.json";
+const TASK_DIR: &str = "tasks";
+
+/// Why records could not be read or kept.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// A verb.
+        action: &'static str,
+        /// Its object.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{} is damaged", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Where it stops making sense.
+        source: serde_json::Error,
+    },
+}
+
+impl RecordError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+/// One change, in the order of the node's effects.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Agent(AgentRecord),
+    Task(Box<TaskRecord>),
+    Forget(TaskId),
+}
+
+/// Everything that was kept.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    pub(crate) agent: AgentRecord,
+    pub(crate) tasks: Vec<TaskRecord>,
+}
+
+/// What was written and is not yet surely on the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Unsynced {
+    files: Vec<File>,
+    dirs: Vec<PathBuf>,
+}
+
+/// The files.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    dir: PathBuf,
+    tasks: PathBuf,
+}
+
+impl Records {
+    /// Opens the records in `dir`. After a reboot a task's record may be half written, for it is synced only before
+    /// it is spoken of: then it is as if it had never been, and its task is gone anyhow.
+    pub(crate) fn open(dir: &Path, is_after_reboot: bool) -> Result<(Self, Kept), RecordError> {
+        let records = Self { dir: dir.to_owned(), tasks: dir.join(TASK_DIR) };
+        fs::create_dir_all(&records.tasks).map_err(RecordError::io("make", &records.tasks))?;
+        let agent = read(&dir.join(AGENT_FILE))?.unwrap_or_default();
+        let mut tasks = Vec::new();
+        let entries = fs::read_dir(&records.tasks).map_err(RecordError::io("read", &records.tasks))?;
+        for entry in entries {
+            let path = entry.map_err(RecordError::io("read", &records.tasks))?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
+                continue;
+            }
+            match read(&path) {
+                Ok(task) => tasks.extend(task),
+                Err(RecordError::Damaged { .. }) if is_after_reboot => {
+                    tracing::warn!(path = %path.display(), "dropped a record that a loss of power left unfinished");
+                    fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((records, Kept { agent, tasks }))
+    }
+
+    /// Puts changes into place, in order.
+    pub(crate) fn apply(&self, changes: &[Change]) -> Result<Unsynced, RecordError> {
+        let mut unsynced = Unsynced::default();
+        for change in changes {
+            match change {
+                Change::Agent(record) => {
+                    unsynced.wrote(replace(&self.dir.join(AGENT_FILE), record)?, &self.dir)
+                }
+                Change::Task(record) => {
+                    unsynced.wrote(replace(&self.task_path(&record.task), record)?, &self.tasks);
+                }
+                Change::Forget(task) => {
+                    let path = self.task_path(task);
+                    match fs::remove_file(&path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                            return Err(RecordError::io("remove", &path)(error));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(unsynced)
+    }
+
+    fn task_path(&self, task: &TaskId) -> PathBuf {
+        self.tasks.join(format!("{task}.json"))
+    }
+}
+
+impl Unsynced {
+    fn wrote(&mut self, file: File, dir: &Path) {
+        self.files.push(file);
+        if !self.dirs.iter().any(|known| known == dir) {
+            self.dirs.push(dir.to_owned());
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Waits until everything is on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(File::sync_data)?;
+        self.dirs.iter().try_for_each(|dir| File::open(dir)?.sync_all())
+    }
+}
+
+/// Writes `record` beside `path` and renames it into place.
+pub(crate) fn replace(path: &Path, record: &impl Serialize) -> Result<File, RecordError> {
+    let text = serde_json::to_vec(record).expect("a record is plain data with text keys");
+    let temporary = path.with_extension("tmp");
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(&text)?;
+        fs::rename(&temporary, path)?;
+        Ok(file)
+    };
+    write().map_err(RecordError::io("write", path))
+}
+
+/// Writes `record` to `path`, and returns when it is on the disk.
+pub(crate) fn replace_durably(path: &Path, record: &impl Serialize) -> Result<(), RecordError> {
+    let mut unsynced = Unsynced::default();
+    unsynced.wrote(replace(path, record)?, path.parent().unwrap_or(path));
+    unsynced.sync().map_err(RecordError::io("sync", path))
+}
+
+/// The record in `path`, none if there is none.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| RecordError::Damaged { path: path.to_owned(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RecordError::io("read", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kogge_model::id::{ClusterId, RunId, Term};
+    use kogge_model::reason::Reason;
+    use kogge_model::time::Timestamp;
+    use kogge_node::Recorded;
+
+    use super::*;
+
+    fn record(task: &str, sequence: u64) -> Change {
+        Change::Task(Box::new(TaskRecord {
+            task: TaskId::new(task),
+            run: RunId(1),
+            spec: None,
+            boot_id: "b".into(),
+            sequence,
+            at: Timestamp::ZERO,
+            recorded: Recorded::Starting,
+            reason: Reason::new("why"),
+            is_acknowledged: false,
+        }))
+    }
+
+    #[test]
+    fn the_newest_of_each_record_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, kept) = Records::open(dir.path(), false).unwrap();
+        assert!(kept.tasks.is_empty() && kept.agent == AgentRecord::default());
+        let agent =
+            AgentRecord { cluster: Some(ClusterId::new("c")), term: Term(3), forgotten_run: RunId(2) };
+        let changes = [record("a", 1), record("b", 1), record("a", 2), Change::Agent(agent.clone())];
+        records.apply(&changes).unwrap().sync().unwrap();
+        records.apply(&[Change::Forget(TaskId::new("b")), Change::Forget(TaskId::new("b"))]).unwrap();
+        let (_, kept) = Records::open(dir.path(), false).unwrap();
+        assert_eq!(kept.agent, agent);
+        assert_eq!(kept.tasks.len(), 1);
+        assert_eq!((kept.tasks[0].task.as_str(), kept.tasks[0].sequence), ("a", 2));
+    }
+
+    #[test]
+    fn half_a_record_is_an_error_except_after_a_loss_of_power() {
+        let dir = tempfile::tempdir().unwrap();
+        let (records, _) = Records::open(dir.path(), false).unwrap();
+        records.apply(&[record("a", 1)]).unwrap();
+        fs::write(dir.path().join("tasks/b.json"), "").unwrap();
+        fs::write(dir.path().join("tasks/c.tmp"), "{").unwrap();
+        assert!(matches!(Records::open(dir.path(), false), Err(RecordError::Damaged { .. })));
+        let (_, kept) = Records::open(dir.path(), true).unwrap();
+        assert_eq!(kept.tasks.len(), 1);
+        assert!(!dir.path().join("tasks/b.json").exists() && !dir.path().join("tasks/c.tmp").exists());
+    }
+}
