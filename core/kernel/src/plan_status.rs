@@ -147,11 +147,12 @@ impl Kernel {
                 self.to_offer.insert(agent.id().clone());
             }
         }
-        effects.push(Effect::Forget(id.clone()));
         if record.status.run > self.saved_run {
+            // Before the record goes, so that no crash in between lets the run return.
             self.saved_run = self.newest_run;
             effects.push(Effect::SaveHighestRun(self.saved_run));
         }
+        effects.push(Effect::Forget(id.clone()));
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
             framework.tasks.remove(id);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
+use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId, Term};
 use kogge_model::scheduler::Call;
 use kogge_model::time::Timestamp;
 
@@ -38,6 +38,11 @@ pub struct Kernel {
     pub(crate) saved_run: RunId,
 }
 
+/// Each term mints runs above this, so that none returns even when a store has lost its counter (G4).
+const fn first_run(term: Term) -> RunId {
+    RunId(term.0 << 24)
+}
+
 impl Kernel {
     /// The kernel of a cluster that has never run anything.
     #[must_use]
@@ -58,7 +63,7 @@ impl Kernel {
             to_offer: BTreeSet::new(),
             whole: Quantities::default(),
             next_offer: offer::first_of(config.term),
-            newest_run: records.highest_run,
+            newest_run: records.highest_run.max(first_run(config.term)),
             saved_run: records.highest_run,
             config,
         };

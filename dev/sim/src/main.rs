@@ -1,3 +1,70 @@
-//! The seeded cluster simulator.
+//! `kogge-sim`: runs seeds by hand.
 
-fn main() {}
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use kogge_sim::placing::{Placing, cpu_time};
+use kogge_sim::{Scenario, Trick};
+
+const AGENTS: usize = 5_000;
+const TASKS: u32 = 50_000;
+
+/// Simulates clusters that go wrong, each from its seed.
+#[derive(Debug, Parser)]
+#[command(name = "kogge-sim")]
+struct Options {
+    /// How many seeds
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Measure placing instead: 50,000 tasks with a constraint each on 5,000 agents, as JSON
+    #[arg(long)]
+    placing: bool,
+    /// Go on after a failing seed
+    #[arg(long)]
+    keep_going: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "standard output is what this program is for")]
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.placing {
+        return measure_placing();
+    }
+    let mut failed = 0u64;
+    for seed in options.from..options.from.saturating_add(options.seeds) {
+        match kogge_sim::run(&Scenario::draw(seed), Trick::None) {
+            Ok(tally) => println!("seed {seed}: {tally:?}"),
+            Err(failure) => {
+                failed += 1;
+                println!("{failure}");
+                if !options.keep_going {
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    println!("{} seeds, {failed} failed", options.seeds);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One run on a fresh cluster; whoever wants a median runs this several times.
+#[expect(clippy::print_stdout, reason = "standard output is what this program is for")]
+fn measure_placing() -> ExitCode {
+    let mut placing = Placing::prepare(AGENTS, TASKS);
+    let (begun, cpu_begun) = (Instant::now(), cpu_time());
+    let placed = placing.place();
+    let wall = begun.elapsed();
+    let cpu = cpu_time().zip(cpu_begun).map_or(wall, |(after, before)| after - before);
+    let is_right = placed == u64::from(TASKS) && placing.is_as_wanted();
+    println!(
+        r#"{{"agents":{AGENTS},"tasks":{TASKS},"placed":{placed},"is_right":{is_right},"cpu_s":{:.6},"wall_s":{:.6},"placements_per_cpu_s":{:.0}}}"#,
+        cpu.as_secs_f64(),
+        wall.as_secs_f64(),
+        placed as f64 / cpu.as_secs_f64()
+    );
+    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,155 @@
+//! A machine: the true core of its agent, a disk that survives it, and containers that survive both.
+
+use std::collections::BTreeMap;
+
+use kogge_model::agent::AgentInfo;
+use kogge_model::attribute::Attributes;
+use kogge_model::id::{AgentId, TaskId};
+use kogge_model::port::{Port, PortSet};
+use kogge_model::resources::{Bytes, CpuMillis, Resources};
+use kogge_model::time::Timestamp;
+use kogge_node::{self as node, Found, Node, NodeConfig};
+
+use crate::container::{Container, State};
+
+/// One machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) index: usize,
+    /// The agent's process; none while it is down.
+    pub(crate) node: Option<Node>,
+    /// Which agent process this is: words to an earlier one come to nothing.
+    pub(crate) process: u32,
+    /// Which boot of the machine this is.
+    pub(crate) boot: u32,
+    /// The agent does nothing until then.
+    pub(crate) paused_until: Timestamp,
+    /// It never comes back.
+    pub(crate) is_gone: bool,
+    pub(crate) disk: Disk,
+    pub(crate) containers: BTreeMap<TaskId, Container>,
+}
+
+/// What the agent has written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk {
+    pub(crate) agent: node::AgentRecord,
+    pub(crate) tasks: BTreeMap<TaskId, node::TaskRecord>,
+}
+
+/// The first of the ports a machine offers.
+const FIRST_PORT: u16 = 31_000;
+
+pub(crate) fn agent_id(index: usize) -> AgentId {
+    AgentId::new(format!("m{index}"))
+}
+
+pub(crate) fn info(index: usize) -> AgentInfo {
+    let zone = ["a", "b", "c"][index % 3];
+    let attributes: Attributes = [
+        ("agent", format!("m{index}")),
+        ("hostname", format!("host{index}")),
+        ("arch", "amd64".to_owned()),
+        ("zone", zone.to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value))
+    .collect();
+    let port = |number| Port::new(number).expect("it is not 0");
+    AgentInfo {
+        agent: agent_id(index),
+        name: format!("host{index}"),
+        address: std::net::IpAddr::from([10, 0, 0, u8::try_from(index + 1).expect("few machines")]),
+        resources: Resources {
+            cpu_millis: CpuMillis(8_000),
+            mem_bytes: Bytes::gib(8),
+            disk_bytes: Bytes::gib(100),
+            ports: PortSet::range(port(FIRST_PORT), port(FIRST_PORT + 63)),
+        },
+        attributes,
+        version: "sim".into(),
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(index: usize) -> Self {
+        Self {
+            index,
+            node: None,
+            process: 0,
+            boot: 1,
+            paused_until: Timestamp::ZERO,
+            is_gone: false,
+            disk: Disk::default(),
+            containers: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> AgentId {
+        agent_id(self.index)
+    }
+
+    /// When its agent wants to be woken.
+    pub(crate) fn next_wakeup(&self) -> Option<Timestamp> {
+        self.node.as_ref()?.next_wakeup().map(|at| at.max(self.paused_until))
+    }
+
+    /// A new agent process, as its disk remembers; first it looks at what is left of its tasks.
+    pub(crate) fn boot_agent(&mut self, seed: [u8; 32]) -> Vec<node::Input> {
+        let config = NodeConfig::new(info(self.index), format!("boot-{}", self.boot));
+        let tasks = self.disk.tasks.values().cloned().collect();
+        let agent = Node::restore(config, seed, self.disk.agent.clone(), tasks);
+        let mut inputs: Vec<node::Input> = agent
+            .recovering()
+            .map(|task| node::Input::Recovered { task: task.clone(), found: self.find(task) })
+            .collect();
+        inputs.push(node::Input::LinkUp);
+        self.process += 1;
+        self.node = Some(agent);
+        inputs
+    }
+
+    fn find(&self, task: &TaskId) -> Found {
+        self.containers.get(task).map_or(Found::Nothing, Container::found)
+    }
+
+    /// The agent's process dies; containers live on. A start it was at may or may not have come through.
+    pub(crate) fn crash_agent(&mut self, now: Timestamp, mut has_come_through: impl FnMut() -> bool) {
+        self.node = None;
+        self.containers.retain(|_, container| {
+            if !matches!(container.state, State::Starting { .. }) {
+                return true;
+            }
+            let is_up = has_come_through() && container.behaviour.can_start();
+            if is_up {
+                container.run(now);
+            }
+            is_up
+        });
+    }
+
+    /// The machine loses power: nothing that runs survives, what was written does.
+    pub(crate) fn lose_power(&mut self) {
+        self.node = None;
+        self.boot += 1;
+        self.containers.clear();
+    }
+
+    pub(crate) fn write(&mut self, effect: node::Effect) {
+        match effect {
+            node::Effect::SaveAgent(record) => self.disk.agent = record,
+            node::Effect::Save(record) => {
+                self.disk.tasks.insert(record.task.clone(), *record);
+            }
+            node::Effect::Forget(task) => {
+                self.disk.tasks.remove(&task);
+            }
+            _ => unreachable!("only what is to be persisted is written"),
+        }
+    }
+
+    /// Containers that are there: on their way up or running.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (&TaskId, &Container)> {
+        self.containers.iter().filter(|(_, container)| container.is_present())
+    }
+}

@@ -1,0 +1,221 @@
+//! Deliberately broken cores: proof that each checker catches what it is there for.
+//!
+//! The cores themselves have no switches; what goes into them or comes out is twisted here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kogge_kernel::{self as kernel, Effect, Input, Kernel};
+use kogge_model::id::{AgentId, RunId, TaskId};
+use kogge_model::link::{FromAgent, ToAgent, ToControl};
+use kogge_model::name::ServiceId;
+use kogge_model::scheduler::Call;
+use kogge_model::service::ServiceSpec;
+use kogge_model::task::{TaskSpec, TaskState};
+use kogge_model::time::Timestamp;
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trick {
+    /// Nothing.
+    #[default]
+    None,
+    /// The fit check looks at agents that are larger than they are.
+    BlindFitCheck,
+    /// An accepted offer stays open and is accepted again.
+    OfferStaysOpen,
+    /// A launch goes to a second agent too, as another run.
+    LaunchTwice,
+    /// An instance that has a task is given a second one.
+    SecondTask,
+    /// The minimum of healthy instances does not count.
+    NoMinimum,
+    /// The maximum of instances does not count.
+    NoMaximum,
+    /// Updates are never acknowledged to agents.
+    NoAcknowledgement,
+    /// Launches for one agent never leave.
+    LostLaunches,
+    /// Task records are not saved, so that a restart forgets them.
+    UnsavedTasks,
+    /// Whatever is not on record is killed.
+    KillUnknown,
+    /// Orders go out before they are persisted.
+    SendFirst,
+    /// Services never go back.
+    NeverRollBack,
+}
+
+/// The saboteur.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sabotage {
+    trick: Trick,
+    times: u64,
+    agents: Vec<AgentId>,
+}
+
+impl Sabotage {
+    pub(crate) fn new(trick: Trick) -> Self {
+        Self { trick, ..Self::default() }
+    }
+
+    /// What services are told of a wish.
+    pub(crate) fn twist_wish(&self, spec: Arc<ServiceSpec>) -> Arc<ServiceSpec> {
+        let mut twisted = (*spec).clone();
+        match self.trick {
+            Trick::NoMinimum => twisted.upgrade.min_healthy_percent = 0,
+            Trick::NoMaximum => twisted.upgrade.max_surge_percent = 400,
+            Trick::NeverRollBack => {
+                twisted.upgrade.deadline_ms = 86_400_000;
+                twisted.upgrade.no_progress_ms = 86_400_000;
+            }
+            _ => return spec,
+        }
+        Arc::new(twisted)
+    }
+
+    pub(crate) fn twist_wishes(
+        &self,
+        wishes: BTreeMap<ServiceId, Arc<ServiceSpec>>,
+    ) -> BTreeMap<ServiceId, Arc<ServiceSpec>> {
+        wishes.into_iter().map(|(id, spec)| (id, self.twist_wish(spec))).collect()
+    }
+
+    /// What the kernel is told.
+    pub(crate) fn twist_input(&mut self, mut input: Input) -> Input {
+        if let Input::FromAgent(FromAgent { agent, body: ToControl::Register { info, .. } }) = &mut input {
+            if !self.agents.contains(agent) {
+                self.agents.push(agent.clone());
+            }
+            if self.trick == Trick::BlindFitCheck {
+                info.resources.cpu_millis.0 *= 40;
+                info.resources.mem_bytes.0 *= 40;
+            }
+        }
+        input
+    }
+
+    /// What the saboteur needs to know of the kernel before it takes the input in.
+    pub(crate) fn before(&self, kernel: &Kernel, input: &Input) -> Option<Kernel> {
+        let is_accept = matches!(input, Input::FromFramework { call: Call::Accept { launches, .. }, .. } if !launches.is_empty());
+        (self.trick == Trick::OfferStaysOpen && is_accept).then(|| kernel.clone())
+    }
+
+    /// What the kernel asks for.
+    pub(crate) fn twist_effects(
+        &mut self,
+        now: Timestamp,
+        before: Option<Kernel>,
+        input: &Input,
+        effects: &mut kernel::Effects,
+    ) {
+        match self.trick {
+            Trick::OfferStaysOpen => self.accept_again(now, before, input, effects),
+            Trick::LaunchTwice => self.launch_twice(effects),
+            Trick::SecondTask => second_task(effects),
+            Trick::NoAcknowledgement => effects.retain(|effect| {
+                !matches!(effect, Effect::ToAgent { message: ToAgent::Acknowledge { .. }, .. })
+            }),
+            Trick::LostLaunches => effects.retain(|effect| {
+                let is_launch = matches!(effect, Effect::ToAgent { message: ToAgent::Launch { .. }, .. });
+                !is_launch || self.agents.first() != to(effect)
+            }),
+            Trick::UnsavedTasks => effects.retain(|effect| !matches!(effect, Effect::Save(_))),
+            Trick::KillUnknown => kill_unknown(input, effects),
+            Trick::SendFirst => effects.sort_by_key(|effect| std::cmp::Reverse(effect.stage())),
+            Trick::None
+            | Trick::BlindFitCheck
+            | Trick::NoMinimum
+            | Trick::NoMaximum
+            | Trick::NeverRollBack => {}
+        }
+    }
+
+    fn accept_again(
+        &mut self,
+        now: Timestamp,
+        before: Option<Kernel>,
+        input: &Input,
+        effects: &mut kernel::Effects,
+    ) {
+        let (
+            Some(mut kernel),
+            Input::FromFramework { framework, call: Call::Accept { offers, launches, refuse } },
+        ) = (before, input)
+        else {
+            return;
+        };
+        // The offer is still open in a kernel of before; only the run ids go on.
+        self.times += 1;
+        let launches = launches.iter().map(|spec| renamed(spec, self.times)).collect();
+        let call = Call::Accept { offers: offers.clone(), launches, refuse: *refuse };
+        let mut more = vec![];
+        kernel.handle(now, Input::FromFramework { framework: framework.clone(), call }, &mut more);
+        for effect in more {
+            if let Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } } = effect {
+                let run = RunId(run.0 + 1_000_000 * self.times);
+                effects.push(Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } });
+            }
+        }
+    }
+
+    fn launch_twice(&mut self, effects: &mut kernel::Effects) {
+        let again: Vec<Effect> = effects.iter().filter_map(|effect| self.elsewhere(effect)).collect();
+        effects.extend(again);
+    }
+
+    fn elsewhere(&self, effect: &Effect) -> Option<Effect> {
+        let Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } } = effect else { return None };
+        let other = self.agents.iter().find(|other| *other != agent)?.clone();
+        Some(Effect::ToAgent {
+            agent: other,
+            message: ToAgent::Launch { run: RunId(run.0 + 1_000_000), spec: spec.clone() },
+        })
+    }
+}
+
+fn to(effect: &Effect) -> Option<&AgentId> {
+    if let Effect::ToAgent { agent, .. } = effect { Some(agent) } else { None }
+}
+
+fn renamed(spec: &TaskSpec, times: u64) -> TaskSpec {
+    TaskSpec { task: TaskId::new(format!("{}.x{times}", spec.task)), ..spec.clone() }
+}
+
+/// As if the record of another instance's task were of the first one's.
+fn second_task(effects: &mut kernel::Effects) {
+    let twins: Vec<Effect> = effects
+        .iter()
+        .filter_map(|effect| {
+            let Effect::Save(record) = effect else { return None };
+            if record.status.state != TaskState::Staging {
+                return None;
+            }
+            let mut twin = record.clone();
+            twin.spec = Arc::new(renamed(&record.spec, 1));
+            Some(Effect::Save(twin))
+        })
+        .collect();
+    effects.splice(0..0, twins);
+}
+
+fn kill_unknown(input: &Input, effects: &mut kernel::Effects) {
+    let Input::FromAgent(FromAgent { agent, body: ToControl::Register { tasks, .. } }) = input else {
+        return;
+    };
+    for effect in effects.clone() {
+        let Effect::Explain(decision) = effect else { continue };
+        let stray = tasks
+            .iter()
+            .find(|status| decision.verb == "keep" && decision.task.as_ref() == Some(&status.task));
+        if let Some(status) = stray {
+            let message = ToAgent::Kill {
+                task: status.task.clone(),
+                run: status.run,
+                grace_ms: None,
+                reason: "it is not on record".into(),
+            };
+            effects.insert(0, Effect::ToAgent { agent: agent.clone(), message });
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Each checker is proven by a broken core that it catches: a checker that cannot complain proves nothing.
+
+use kogge_sim::{Scenario, Trick, run};
+
+/// Within so many seeds a broken core must be caught.
+const SEEDS: u64 = 120;
+
+/// Some seed must fail, and the first complaint about this trick must come from the checker named `checker`.
+fn check(trick: Trick, checker: &str) {
+    let complaint = (0..SEEDS).find_map(|seed| run(&Scenario::draw(seed), trick).err());
+    let complaint = complaint.map(|failure| failure.complaint).unwrap_or_default();
+    assert!(
+        complaint.starts_with(checker),
+        "{trick:?} should be caught by {checker:?}, not by {complaint:?}"
+    );
+}
+
+#[test]
+fn tasks_that_do_not_fit_are_caught() {
+    check(Trick::BlindFitCheck, "over-commit: ");
+}
+
+#[test]
+fn an_offer_that_is_used_twice_is_caught() {
+    check(Trick::OfferStaysOpen, "offers: ");
+}
+
+#[test]
+fn a_task_that_starts_at_two_places_is_caught() {
+    check(Trick::LaunchTwice, "copies: ");
+}
+
+#[test]
+fn an_instance_with_two_tasks_is_caught() {
+    check(Trick::SecondTask, "copies: ");
+}
+
+#[test]
+fn stopping_below_the_minimum_is_caught() {
+    check(Trick::NoMinimum, "capacity: ");
+}
+
+#[test]
+fn growing_over_the_maximum_is_caught() {
+    check(Trick::NoMaximum, "capacity: ");
+}
+
+#[test]
+fn missing_acknowledgements_are_caught() {
+    check(Trick::NoAcknowledgement, "acknowledgements: ");
+}
+
+#[test]
+fn launches_that_never_arrive_are_caught() {
+    check(Trick::LostLaunches, "settle: ");
+}
+
+#[test]
+fn tasks_that_are_forgotten_are_caught() {
+    check(Trick::UnsavedTasks, "settle: ");
+}
+
+#[test]
+fn a_hopeless_version_that_stays_is_caught() {
+    check(Trick::NeverRollBack, "settle: ");
+}
+
+#[test]
+fn killing_what_is_not_on_record_is_caught() {
+    check(Trick::KillUnknown, "absence kills: ");
+}
+
+#[test]
+fn sending_before_persisting_is_caught() {
+    check(Trick::SendFirst, "order: ");
+}

@@ -1,0 +1,41 @@
+//! The seeds that every change has to survive. More by hand: `cargo run -rp kogge-sim -- --seeds N --from S`.
+
+use kogge_sim::{Scenario, Trick, run};
+
+const SEEDS: u64 = 240;
+
+fn survive(seeds: impl Iterator<Item = u64>) {
+    for seed in seeds {
+        if let Err(failure) = run(&Scenario::draw(seed), Trick::None) {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn clusters_settle_and_nothing_is_lost_doubled_or_over_committed() {
+    survive((0..SEEDS).step_by(2));
+}
+
+#[test]
+fn the_other_half_of_the_seeds_does_too() {
+    survive((1..SEEDS).step_by(2));
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in [3, 4, 5] {
+        let once = run(&Scenario::draw(seed), Trick::None).ok();
+        assert!(once.is_some_and(|tally| tally.starts > 0 && tally.events > 1_000));
+        assert_eq!(once, run(&Scenario::draw(seed), Trick::None).ok());
+    }
+}
+
+#[test]
+fn the_seeds_are_not_peaceful() {
+    let tallies: Vec<_> = (0..40).filter_map(|seed| run(&Scenario::draw(seed), Trick::None).ok()).collect();
+    let sum = |of: fn(&kogge_sim::Tally) -> u64| tallies.iter().map(of).sum::<u64>();
+    assert!(sum(|tally| tally.faults) > 300, "too few faults: {tallies:?}");
+    assert!(sum(|tally| tally.rollbacks) > 20, "too few roll-backs: {tallies:?}");
+    assert!(sum(|tally| tally.commands) > 300, "too few commands: {tallies:?}");
+}
