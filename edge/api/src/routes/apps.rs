@@ -14,7 +14,7 @@ use crate::problem::Refused;
 use crate::router::Api;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(list_apps, create_app)).routes(routes!(show_app))
 }
 
 /// List apps
@@ -22,7 +22,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "All apps, in order", body = Vec<AppView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(State(api): State<Api>) -> Answer<Vec<AppView>> {
+async fn list_apps(State(api): State<Api>) -> Answer<Vec<AppView>> {
     Ok(Reply(api.handle.apps().await?))
 }
 
@@ -32,7 +32,7 @@ async fn list(State(api): State<Api>) -> Answer<Vec<AppView>> {
     (status = 404, description = "There is none of that name", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn show(State(api): State<Api>, Path(app): Path<String>) -> Answer<AppView> {
+async fn show_app(State(api): State<Api>, Path(app): Path<String>) -> Answer<AppView> {
     let wanted = app.parse::<AppId>().ok();
     let mut apps = api.handle.apps().await?.into_iter();
     let found = apps.find(|view| wanted.as_ref().is_some_and(|wanted| view.path == wanted.path()));
@@ -46,7 +46,7 @@ async fn show(State(api): State<Api>, Path(app): Path<String>) -> Answer<AppView
     (status = 409, description = "There is one of that name", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn create(
+async fn create_app(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Plan { plan }): Query<Plan>,

@@ -23,7 +23,7 @@ const PULL: Duration = Duration::from_secs(1_800);
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
 pub(crate) fn quick() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+    OpenApiRouter::new().routes(routes!(list_deployments)).routes(routes!(show_deployment))
 }
 
 pub(crate) fn long() -> OpenApiRouter<Api> {
@@ -45,7 +45,7 @@ struct Wait {
     (status = 200, description = "Deployments, in the order of their services", body = Vec<DeploymentView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(State(api): State<Api>) -> Answer<Vec<DeploymentView>> {
+async fn list_deployments(State(api): State<Api>) -> Answer<Vec<DeploymentView>> {
     let services = api.handle.services().await?;
     Ok(Reply(services.into_iter().filter_map(|service| service.deployment).collect()))
 }
@@ -57,7 +57,7 @@ async fn list(State(api): State<Api>) -> Answer<Vec<DeploymentView>> {
     (status = 404, description = "It never was, or is forgotten", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn show(
+async fn show_deployment(
     State(api): State<Api>,
     Path(deployment): Path<String>,
     Query(Wait { wait_ms }): Query<Wait>,

@@ -13,7 +13,7 @@ use crate::lines::HEARTBEAT;
 use crate::router::Api;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(events))
+    OpenApiRouter::new().routes(routes!(listen))
 }
 
 /// Listen to what happens from now on; a reader that is too slow loses the oldest and is told so
@@ -21,7 +21,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "Server-sent events, each with a JSON value", body = EventView, content_type = "text/event-stream"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn events(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn listen(State(api): State<Api>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = api.handle.events().take_until(api.tasks.token().cancelled_owned());
     Sse::new(events.map(|view| Ok(event(&view)))).keep_alive(KeepAlive::new().interval(HEARTBEAT))
 }

@@ -29,12 +29,12 @@ const MAX_ARCHIVE_BYTES: u64 = 64 << 30;
 const STALL: Duration = Duration::from_secs(60);
 
 pub(crate) fn quick() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(remove))
+    OpenApiRouter::new().routes(routes!(list_images)).routes(routes!(remove_image))
 }
 
 pub(crate) fn long() -> OpenApiRouter<Api> {
-    let load = OpenApiRouter::new().routes(routes!(load)).layer(DefaultBodyLimit::disable());
-    load.routes(routes!(build_base))
+    let load = OpenApiRouter::new().routes(routes!(load_images)).layer(DefaultBodyLimit::disable());
+    load.routes(routes!(build_base_image))
 }
 
 /// What to call it.
@@ -51,7 +51,7 @@ struct Naming {
     (status = 200, description = "All images that are here", body = Vec<ImageView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(State(api): State<Api>) -> Answer<Vec<ImageView>> {
+async fn list_images(State(api): State<Api>) -> Answer<Vec<ImageView>> {
     Ok(Reply(api.handle.images().await?))
 }
 
@@ -63,7 +63,7 @@ async fn list(State(api): State<Api>) -> Answer<Vec<ImageView>> {
     (status = 422, description = "It is damaged or hostile", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn load(
+async fn load_images(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Naming { name }): Query<Naming>,
@@ -109,7 +109,7 @@ fn archive(body: BodyDataStream) -> Flow<io::Result<bytes::Bytes>> {
     (status = 409, description = "Services need it", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn remove(
+async fn remove_image(
     State(api): State<Api>,
     Asking(caller): Asking,
     Path(image): Path<String>,
@@ -123,7 +123,7 @@ async fn remove(
     (status = 200, description = "Progress", body = ProgressView, content_type = "application/x-ndjson"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn build_base(
+async fn build_base_image(
     State(api): State<Api>,
     Asking(caller): Asking,
     Json(request): Json<BuildBaseRequest>,

@@ -16,7 +16,7 @@ use crate::problem::Refused;
 use crate::router::Api;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list_instances))
 }
 
 /// Which instances.
@@ -37,7 +37,10 @@ struct Which {
     (status = 404, description = "There is no such app or service", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(State(api): State<Api>, Query(Which { of, all }): Query<Which>) -> Answer<Vec<InstanceView>> {
+async fn list_instances(
+    State(api): State<Api>,
+    Query(Which { of, all }): Query<Which>,
+) -> Answer<Vec<InstanceView>> {
     let of = of.map(|of| of.parse::<Of>()).transpose()?;
     if let Some(of) = &of {
         of.check(&api).await?;

@@ -14,7 +14,7 @@ use crate::problem::Refused;
 use crate::router::Api;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::new().routes(routes!(logs))
+    OpenApiRouter::new().routes(routes!(read_logs))
 }
 
 /// Which lines.
@@ -39,7 +39,7 @@ struct Which {
     (status = 404, description = "There is no such thing", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn logs(State(api): State<Api>, Query(which): Query<Which>) -> Result<Response, Refused> {
+async fn read_logs(State(api): State<Api>, Query(which): Query<Which>) -> Result<Response, Refused> {
     let Which { of, since, tail, follow } = which;
     let lines = api.handle.logs(LogQuery { of, since, tail, follow }).await?;
     Ok(lines::respond(lines, api.tasks.token()))

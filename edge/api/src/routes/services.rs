@@ -13,13 +13,13 @@ use crate::router::Api;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(scale))
-        .routes(routes!(restart))
-        .routes(routes!(stop))
+        .routes(routes!(list_services))
+        .routes(routes!(show_service))
+        .routes(routes!(scale_services))
+        .routes(routes!(restart_services))
+        .routes(routes!(stop_services))
         .routes(routes!(destroy))
-        .routes(routes!(why))
+        .routes(routes!(tell_why))
 }
 
 /// List services
@@ -27,7 +27,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "All services, in order", body = Vec<ServiceView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list(State(api): State<Api>) -> Answer<Vec<ServiceView>> {
+async fn list_services(State(api): State<Api>) -> Answer<Vec<ServiceView>> {
     Ok(Reply(api.handle.services().await?))
 }
 
@@ -38,7 +38,7 @@ async fn list(State(api): State<Api>) -> Answer<Vec<ServiceView>> {
     (status = 404, description = "There is none of that name", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn show(State(api): State<Api>, Path(service): Path<String>) -> Answer<ServiceView> {
+async fn show_service(State(api): State<Api>, Path(service): Path<String>) -> Answer<ServiceView> {
     Ok(Reply(api.handle.service(service).await?))
 }
 
@@ -47,7 +47,7 @@ async fn show(State(api): State<Api>, Path(service): Path<String>) -> Answer<Ser
     (status = 200, description = "What changes", body = ChangeView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn scale(
+async fn scale_services(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Plan { plan }): Query<Plan>,
@@ -61,7 +61,7 @@ async fn scale(
     (status = 200, description = "What changes", body = ChangeView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn restart(
+async fn restart_services(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Plan { plan }): Query<Plan>,
@@ -75,7 +75,7 @@ async fn restart(
     (status = 200, description = "What changes", body = ChangeView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn stop(
+async fn stop_services(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Plan { plan }): Query<Plan>,
@@ -105,6 +105,6 @@ async fn destroy(
     (status = 404, description = "Nothing of that name is known", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn why(State(api): State<Api>, Path(name): Path<String>) -> Answer<WhyView> {
+async fn tell_why(State(api): State<Api>, Path(name): Path<String>) -> Answer<WhyView> {
     Ok(Reply(api.handle.why(name).await?))
 }

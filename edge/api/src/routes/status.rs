@@ -21,10 +21,10 @@ const MAX_REVISIONS: usize = 1_000;
 
 pub(crate) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
-        .routes(routes!(status))
-        .routes(routes!(doors))
-        .routes(routes!(revisions))
-        .routes(routes!(down))
+        .routes(routes!(show_status))
+        .routes(routes!(show_doors))
+        .routes(routes!(list_revisions))
+        .routes(routes!(end_cloud))
 }
 
 /// Tell how the cloud is
@@ -32,7 +32,7 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "Process, counts and warnings", body = StatusView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn status(State(api): State<Api>) -> Answer<StatusView> {
+async fn show_status(State(api): State<Api>) -> Answer<StatusView> {
     Ok(Reply(api.handle.status().await?))
 }
 
@@ -41,7 +41,7 @@ async fn status(State(api): State<Api>) -> Answer<StatusView> {
     (status = 200, description = "Door → URL", body = DoorsView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn doors(State(api): State<Api>) -> Reply<DoorsView> {
+async fn show_doors(State(api): State<Api>) -> Reply<DoorsView> {
     Reply(api.handle.doors())
 }
 
@@ -59,7 +59,7 @@ struct Limit {
     (status = 200, description = "Revisions", body = Vec<RevisionView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn revisions(
+async fn list_revisions(
     State(api): State<Api>,
     Query(Limit { limit }): Query<Limit>,
 ) -> Answer<Vec<RevisionView>> {
@@ -81,7 +81,7 @@ struct Ending {
     (status = 202, description = "It is ending; this is how it was", body = StatusView),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn down(
+async fn end_cloud(
     State(api): State<Api>,
     Asking(caller): Asking,
     Query(Ending { keep_tasks }): Query<Ending>,

@@ -1,0 +1,100 @@
+//! An agent that says it runs whatever it is told to.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use kogge_control::ports::{AgentLinks, ToAgents};
+use kogge_host::clock;
+use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_model::agent::AgentInfo;
+use kogge_model::health::Health;
+use kogge_model::id::{AgentId, RunId, TaskId};
+use kogge_model::link::{FromAgent, FromControl, ToAgent, ToControl};
+use kogge_model::port::{Port, PortSet};
+use kogge_model::reason::Reason;
+use kogge_model::resources::{Bytes, CpuMillis, Resources};
+use kogge_model::task::{Ended, Outcome, Running, TaskState, TaskStatus};
+use tokio::sync::mpsc;
+
+struct Wire(mpsc::Sender<FromControl>);
+
+impl ToAgents for Wire {
+    fn send(&self, _agent: &AgentId, message: FromControl) {
+        // Control says everything again that is not answered.
+        let _ = self.0.try_send(message);
+    }
+}
+
+/// Starts the agent in `group`.
+pub(crate) fn start(group: &TaskGroup) -> AgentLinks {
+    let (told, mut orders) = mpsc::channel(256);
+    let (say, incoming) = mpsc::channel(256);
+    let token = group.token();
+    group.spawn("agent", OnPanic::Log, async move {
+        let register = ToControl::Register {
+            info: info(),
+            cluster: None,
+            term: Default::default(),
+            tasks: Vec::new(),
+            held: Default::default(),
+        };
+        say.send(from(register)).await.unwrap();
+        loop {
+            let order: FromControl = tokio::select! {
+                () = token.cancelled() => return,
+                Some(order) = orders.recv() => order,
+            };
+            if let Some(status) = answer(order.body)
+                && say.send(from(ToControl::Status(status))).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+    AgentLinks { incoming, outgoing: Arc::new(Wire(told)) }
+}
+
+fn from(body: ToControl) -> FromAgent {
+    FromAgent { agent: AgentId::new("here"), body }
+}
+
+fn info() -> AgentInfo {
+    let port = |number| Port::new(number).unwrap();
+    AgentInfo {
+        agent: AgentId::new("here"),
+        name: "here".into(),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        resources: Resources {
+            cpu_millis: CpuMillis(8_000),
+            mem_bytes: Bytes::gib(8),
+            disk_bytes: Bytes::gib(8),
+            ports: PortSet::range(port(31_000), port(31_099)),
+        },
+        attributes: [("agent".to_owned(), "here".to_owned())].into(),
+        version: "test".into(),
+    }
+}
+
+fn answer(order: ToAgent) -> Option<TaskStatus> {
+    match order {
+        ToAgent::Launch { run, spec } => {
+            let running = Running {
+                pid: 4711,
+                started_at: clock::now(),
+                ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                health: Health::Healthy,
+            };
+            Some(status(spec.task.clone(), run, 1, TaskState::Running(running)))
+        }
+        ToAgent::Kill { task, run, .. } => {
+            let ended = Ended { at: clock::now(), outcome: Outcome::Killed, exit: None };
+            Some(status(task, run, 2, TaskState::Ended(ended)))
+        }
+        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } => None,
+    }
+}
+
+fn status(task: TaskId, run: RunId, sequence: u64, state: TaskState) -> TaskStatus {
+    let reason = Reason::new("as it was told");
+    TaskStatus { task, run, agent: AgentId::new("here"), sequence, at: clock::now(), state, reason }
+}
