@@ -12,6 +12,9 @@ pub struct Config {
     pub framework: FrameworkInfo,
     /// How long a crashed instance waits before it is started again.
     pub backoff: BackoffPolicy,
+    /// Where there is no check to ask, an instance that has run for this long counts as healthy: one that ends right
+    /// after its start must not push out those that serve.
+    pub trial: Duration,
     /// A deployment gives up at this many ends of new instances in a row…
     pub crashes_to_give_up: u32,
     /// …which means that none of the new ones has stayed healthy for this long in between.
@@ -21,6 +24,9 @@ pub struct Config {
     pub rejections_to_give_up: u32,
     /// An instance that is not running by then is killed and started again; long enough for a large image.
     pub start_limit: Duration,
+    /// An instance that no offer came for in this time counts as without a place: full agents offer nothing, so its
+    /// service may have to make room itself.
+    pub offer_patience: Duration,
     /// An order to kill is said again after this long.
     pub kill_repeat: Duration,
     /// Offers that were of no use are not wanted again for this long, unless there is new work.
@@ -54,10 +60,12 @@ impl Default for Config {
                 failover_ms: 7 * 24 * 3_600_000,
             },
             backoff: BackoffPolicy::default(),
+            trial: Duration::from_millis(200),
             crashes_to_give_up: 5,
             proven_after: Duration::from_secs(10),
             rejections_to_give_up: 2,
             start_limit: Duration::from_secs(30 * 60),
+            offer_patience: Duration::from_secs(1),
             kill_repeat: Duration::from_secs(30),
             refuse: Duration::from_secs(5),
             surplus_drain: Duration::from_secs(5),

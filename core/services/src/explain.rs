@@ -85,30 +85,48 @@ pub(crate) fn explain_instance(
 #[must_use]
 pub fn step(service: &Service) -> String {
     let tally = service.tally();
-    let mut parts = vec![format!("{} of {} new instances are healthy", tally.updated_healthy, tally.wish)];
-    if tally.outdated > 0 {
-        parts.push(format!("{} old ones are left", tally.outdated));
+    if tally.wish == 0 {
+        return left(tally.total());
     }
-    if tally.leaving > 0 {
-        parts.push(format!("{} are on their way out", tally.leaving));
+    let mut parts = vec![format!("{} of {} new instances healthy", tally.updated_healthy, tally.wish)];
+    match tally.outdated {
+        0 => {}
+        1 => parts.push("1 old one is left".to_owned()),
+        n => parts.push(format!("{n} old ones are left")),
+    }
+    match tally.leaving {
+        0 => {}
+        1 => parts.push("1 is on its way out".to_owned()),
+        n => parts.push(format!("{n} are on their way out")),
     }
     parts.join(", ")
 }
 
 fn summary(service: &Service) -> String {
     let (id, tally) = (service.id(), service.tally());
-    let Some(version) = service.version() else {
-        return format!("{id} was removed, {} instances are left", service.instances.len());
-    };
-    if version.spec.is_stopped {
-        return format!("{id} is stopped, {} instances are left", service.instances.len());
-    }
+    let left = left(tally.total());
+    let Some(version) = service.version() else { return format!("{id} was removed, {left}") };
     match (tally.healthy(), tally.wish) {
-        (_, 0) => format!("{id} is scaled to 0, {} instances are left", service.instances.len()),
-        (healthy, wish) if healthy >= wish && tally.is_settled() => {
-            format!("all {wish} instances of {id} are healthy")
-        }
-        (healthy, wish) => format!("{healthy} of {wish} instances of {id} are healthy"),
+        _ if version.spec.is_stopped => format!("{id} is stopped, {left}"),
+        (_, 0) => format!("{id} is scaled to 0, {left}"),
+        (_, wish) if tally.is_settled() => format!("{id} is as wished: {} healthy", all_are(wish)),
+        (healthy, wish) => format!("{id} has {healthy} of {wish} instances healthy"),
+    }
+}
+
+/// `its instance is`, `all 3 instances are`.
+pub(crate) fn all_are(n: u32) -> String {
+    match n {
+        1 => "its instance is".to_owned(),
+        n => format!("all {n} instances are"),
+    }
+}
+
+fn left(n: u32) -> String {
+    match n {
+        0 => "no instance is left".to_owned(),
+        1 => "1 instance is left".to_owned(),
+        n => format!("{n} instances are left"),
     }
 }
 
@@ -123,10 +141,10 @@ fn explain_deployment(service: &Service, deployment: &Deployment, now: Timestamp
                 told.say(format!("its last new instance that ended: {failure}"));
                 told.hint(failure);
             }
-            told.say(match service.record.last_good.as_ref().filter(|good| good.digest != deployment.to) {
-                Some(good) => format!("it has {left} left, then revision {} comes back", good.revision),
-                None => format!("it has {left} left; there is no other version to go back to"),
-            });
+            if let Some(good) = service.record.last_good.as_ref().filter(|good| good.digest != deployment.to)
+            {
+                told.say(format!("if it is not done in {left}, revision {} comes back", good.revision));
+            }
         }
         DeploymentState::RollingBack { reason, .. } => {
             told.say(format!("revision {revision} is being taken back: {reason}"));
@@ -152,10 +170,14 @@ fn standing(instance: &Instance, now: Timestamp, shortfall: Option<&Reason>) -> 
         Phase::Waiting(waiting) if waiting.not_before > now => {
             let left = seconds(waiting.not_before.saturating_since(now));
             let last = instance.past.first().map(|exit| format!(": {}", exit.reason)).unwrap_or_default();
-            let crashes = times(instance.crashes.max(1));
+            let ends = if instance.crashes > 1 {
+                format!(" after {} ends in a row", instance.crashes)
+            } else {
+                String::new()
+            };
             Reason {
-                text: format!("{id} starts again in {left}, it ended {crashes} in a row{last}"),
-                hint: Some(format!("kogge logs {id}")),
+                text: format!("{id} starts again in {left}{ends}{last}"),
+                hint: Some(format!("kogge logs {}", id.service)),
             }
         }
         Phase::Waiting(_) => match shortfall {
@@ -192,6 +214,9 @@ fn live(instance: &Instance, attempt: &Attempt, now: Timestamp) -> Reason {
         TaskState::Running(running) => {
             let runs = since(attempt.running_since.unwrap_or(attempt.launched_at));
             match &running.health {
+                Health::Healthy if attempt.is_on_trial => {
+                    Reason::new(format!("{id} has been running for {runs}, not long enough to count"))
+                }
                 Health::Healthy => Reason::new(format!("{id} has been running for {runs} and is healthy")),
                 Health::Starting => {
                     with(format!("{id} has been running for {runs}, its check has not succeeded yet"))
@@ -199,7 +224,7 @@ fn live(instance: &Instance, attempt: &Attempt, now: Timestamp) -> Reason {
                 Health::Unhealthy { failures, reason } => {
                     let text =
                         format!("{id} gets no requests, its check failed {}: {reason}", times(*failures));
-                    Reason { text, hint: Some(format!("kogge logs {id}")) }
+                    Reason { text, hint: Some(format!("kogge logs {}", id.service)) }
                 }
             }
         }

@@ -11,7 +11,8 @@ use kogge_model::service::ServiceSpec;
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// The way to the kernel stands, at the start or again.
+    /// The way to the kernel stands, at the start or again. At the start the tree comes first ([`Change::Whole`]), so
+    /// that tasks the kernel tells of find the services they belong to.
     Connected,
     /// The tree says this. Revisions only move forward; an older one is ignored.
     Desired {

@@ -148,14 +148,16 @@ fn deployment_id(id: &ServiceId, revision: RevisionId) -> DeploymentId {
 
 fn what_changes(service: &Service, version: &Version) -> String {
     let (revision, wish) = (version.revision, version.spec.wish());
+    let instances = if wish == 1 { "1 instance".to_owned() } else { format!("{wish} instances") };
     match service.version() {
-        None => format!("revision {revision} wants {wish} instances"),
-        Some(old) if old.digest != version.digest && wish > 0 => {
-            format!("revision {revision} replaces revision {} in {wish} instances", old.revision)
-        }
+        None => format!("revision {revision} wants {instances}"),
         Some(_) if version.spec.is_stopped => format!("revision {revision} stops it"),
-        Some(old) => {
-            format!("revision {revision} wants {wish} instances, there were {} wished", old.spec.wish())
+        Some(old) if old.digest != version.digest && wish > 0 => {
+            format!("revision {revision} takes the place of revision {} in {instances}", old.revision)
         }
+        Some(old) if old.spec.wish() == wish => {
+            format!("revision {revision} changes what no instance has to be replaced for")
+        }
+        Some(old) => format!("revision {revision} wants {instances} instead of {}", old.spec.wish()),
     }
 }

@@ -13,10 +13,11 @@ use kogge_model::task::{Ended, Outcome, TaskState, TaskStatus};
 use kogge_model::time::Timestamp;
 
 use crate::chance::{parse_task_id, task_label};
+use crate::config::Config;
 use crate::effect::{Effect, Effects};
 use crate::reporting::{announce_gone, announce_instance, decided};
 use crate::services::{Interest, Services};
-use crate::state::{AfterKill, Attempt, Instance, PastExit, Phase, Service, Waiting};
+use crate::state::{AfterKill, Attempt, DeploymentState, Instance, PastExit, Phase, Service, Waiting};
 
 impl Services {
     pub(crate) fn hear_event(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
@@ -86,8 +87,7 @@ impl Services {
             match status.state.clone() {
                 TaskState::Ended(ended) => self.end_task(now, &mut service, &id, &ended, &status, effects),
                 state => {
-                    let reset_after = self.config.backoff.reset_after;
-                    observe(now, instance, state, &status, reset_after, effects);
+                    observe(now, instance, state, &status, &self.config, effects);
                 }
             }
             self.touched_instances.insert(id.clone());
@@ -133,9 +133,12 @@ impl Services {
         };
         instance.enter(Phase::Waiting(Waiting::until(now, not_before)));
         instance.is_adopted = false;
-        let wait_ms = not_before.saturating_since(now).as_millis();
+        let when = match not_before.saturating_since(now).as_millis() {
+            0 => "at once".to_owned(),
+            wait_ms => format!("in {wait_ms} ms"),
+        };
         let text = Reason {
-            text: format!("{}; starts again in {wait_ms} ms (restart {})", end.reason, instance.restarts),
+            text: format!("{}; starts again {when} (restart {})", end.reason, instance.restarts),
             hint: end.reason.hint.clone(),
         };
         announce_instance(instance, text.text.clone(), effects);
@@ -163,9 +166,14 @@ impl Services {
         let is_proven = |attempt: &Attempt| attempt.is_healthy() && healthy_for(attempt, now) >= proven_after;
         let others = service.instances.values().filter(|other| other.version == version);
         let holds_up = is_proven(attempt) || others.filter_map(Instance::attempt).any(is_proven);
+        let wanted = service.version().map(|version| version.digest);
         let Some(deployment) = service.record.deployment.as_mut().filter(|known| known.is_under_way()) else {
             return;
         };
+        if matches!(deployment.state, DeploymentState::RollingBack { .. }) && wanted == Some(deployment.to) {
+            // Its verdict is spoken; what comes back instead starts with a clean sheet.
+            return;
+        }
         deployment.last_failure = Some(reason);
         deployment.crashes = if holds_up { 0 } else { deployment.crashes + 1 };
         deployment.rejections = if kind == EndKind::Rejected { deployment.rejections + 1 } else { 0 };
@@ -242,13 +250,13 @@ impl Services {
                 reason: Reason::default(),
                 sequence: 0,
                 running_since: None,
+                is_on_trial: false,
                 healthy_since: None,
                 was_healthy: false,
             }),
         };
         decided(now, &instance, "adopt", "its task was found running without being on record", effects);
-        let reset_after = self.config.backoff.reset_after;
-        observe(now, &mut instance, status.state.clone(), status, reset_after, effects);
+        observe(now, &mut instance, status.state.clone(), status, &self.config, effects);
         self.tasks.insert(status.task.clone(), instance.id.clone());
         self.touched_instances.insert(instance.id.clone());
         self.unsettled.insert(id.clone());
@@ -291,9 +299,10 @@ fn observe(
     instance: &mut Instance,
     state: TaskState,
     status: &TaskStatus,
-    reset_after: std::time::Duration,
+    config: &Config,
     effects: &mut Effects,
 ) {
+    let is_checked = instance.template.health.is_some();
     let before = instance.phase.word();
     let attempt = instance.attempt_mut().expect("whoever calls has seen its task");
     let healthy_before = healthy_for(attempt, now);
@@ -301,13 +310,16 @@ fn observe(
     attempt.sequence = attempt.sequence.max(status.sequence);
     attempt.reason = status.reason.clone();
     if let TaskState::Running(running) = &state {
-        attempt.running_since = attempt.running_since.or(Some(now));
+        if attempt.running_since.is_none() {
+            attempt.running_since = Some(now);
+            attempt.is_on_trial = !is_checked && !config.trial.is_zero();
+        }
         let is_healthy = running.health == Health::Healthy;
         attempt.healthy_since = is_healthy.then(|| attempt.healthy_since.unwrap_or(now));
         attempt.was_healthy |= is_healthy;
     }
     attempt.state = state;
-    if healthy_before >= reset_after {
+    if healthy_before >= config.backoff.reset_after {
         instance.crashes = 0;
     }
     if instance.phase.word() != before {

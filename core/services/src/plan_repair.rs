@@ -22,6 +22,10 @@ pub(crate) enum Repair {
     LookAgain(Timestamp),
     /// Its back-off is over: it wants an offer.
     AskForOffer,
+    /// It asked for an offer and none came: it has no place.
+    MissOffer,
+    /// It has lasted without a check: from now on it counts as healthy.
+    EndTrial,
     /// Kill it and start it again; it counts as a crash.
     Replace(Reason),
     /// Its time to finish requests is over: kill it.
@@ -32,7 +36,11 @@ pub(crate) enum Repair {
 
 pub(crate) fn plan_repair(instance: &Instance, config: &Config, now: Timestamp) -> Repair {
     match &instance.phase {
-        Phase::Waiting(waiting) if waiting.is_ready => Repair::Leave,
+        Phase::Waiting(waiting) if waiting.shortfall.is_some() => Repair::Leave,
+        Phase::Waiting(waiting) if waiting.is_ready => {
+            let asked_at = waiting.since.max(waiting.not_before);
+            due(now, asked_at.plus(config.offer_patience), Repair::MissOffer)
+        }
         Phase::Waiting(waiting) => due(now, waiting.not_before, Repair::AskForOffer),
         Phase::Draining { until, .. } => due(now, *until, Repair::EndDrain),
         Phase::Killing { ordered_at, .. } => {
@@ -48,6 +56,9 @@ fn judge_attempt(attempt: &Attempt, check: Option<&HealthCheck>, config: &Config
             let limit = config.start_limit;
             let reason = Reason::new(format!("not running {} s after its launch", limit.as_secs()));
             due(now, attempt.launched_at.plus(limit), Repair::Replace(reason))
+        }
+        TaskState::Running(_) if attempt.is_on_trial => {
+            due(now, attempt.running_since.unwrap_or(now).plus(config.trial), Repair::EndTrial)
         }
         TaskState::Running(running) => match (&running.health, check) {
             (Health::Unhealthy { failures, reason }, Some(check))

@@ -1,6 +1,6 @@
 //! Offers came: instances that wait are placed on them, and what is left is given back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kogge_model::attribute::Attributes;
@@ -8,7 +8,7 @@ use kogge_model::digest::Digest;
 use kogge_model::id::{AgentId, TaskId};
 use kogge_model::name::{InstanceId, ServiceId};
 use kogge_model::reason::Reason;
-use kogge_model::scheduler::Call;
+use kogge_model::scheduler::{Call, Offer};
 use kogge_model::task::{PortBinding, TaskState};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
@@ -36,28 +36,40 @@ struct Placement {
 impl Services {
     pub(crate) fn serve_offers(&mut self, now: Timestamp, effects: &mut Effects) {
         let offers = std::mem::take(&mut self.offers);
-        if offers.is_empty() {
-            return;
+        let mut short: BTreeSet<ServiceId> = std::mem::take(&mut self.unplaced);
+        if !offers.is_empty() {
+            self.place_all(now, offers, &mut short, effects);
         }
+        for (i, id) in short.into_iter().enumerate() {
+            self.note_shortfall(now, &id, i < EXPLAINED_IN_A_ROUND, effects);
+        }
+    }
+
+    /// Places whatever waits; `short` gains the services of which some found no place.
+    fn place_all(
+        &mut self,
+        now: Timestamp,
+        offers: Vec<Offer>,
+        short: &mut BTreeSet<ServiceId>,
+        effects: &mut Effects,
+    ) {
         for offer in &offers {
             let (attributes, free) = (Arc::clone(&offer.attributes), offer.resources.clone());
             self.seen.insert(offer.agent.clone(), SeenAgent { attributes, free });
         }
         let mut table = OfferTable::new(offers);
-        let mut short: Vec<ServiceId> = Vec::new();
         for id in std::mem::take(&mut self.ready) {
             let mut service = self.services.remove(&id).expect("only known services are ready");
             self.place(now, &mut service, &mut table, effects);
             if service.ready().next().is_some() {
-                short.push(id.clone());
+                self.ready.insert(id.clone());
+                short.insert(id.clone());
+            } else {
+                short.remove(&id);
             }
             self.services.insert(id, service);
         }
         self.answer(table.into_offers(), effects);
-        for (i, id) in short.into_iter().enumerate() {
-            self.note_shortfall(now, &id, i < EXPLAINED_IN_A_ROUND, effects);
-            self.ready.insert(id);
-        }
     }
 
     /// Places what waits of one service, version by version.
@@ -128,9 +140,9 @@ impl Services {
         }
     }
 
-    /// Some of a service found no place. The first time its plan may change, for it may have to make room itself.
+    /// Some of a service have no place. The first time its plan may change, for it may have to make room itself.
     fn note_shortfall(&mut self, now: Timestamp, id: &ServiceId, is_told: bool, effects: &mut Effects) {
-        let mut service = self.services.remove(id).expect("it was just served");
+        let Some(mut service) = self.services.remove(id) else { return };
         let waiting: Vec<u32> = service.ready().map(Instance::number).collect();
         let mut told: BTreeMap<Digest, Reason> = BTreeMap::new();
         for number in waiting {
@@ -204,6 +216,7 @@ fn launch(now: Timestamp, instance: &mut Instance, placement: Placement, effects
         reason: Reason::default(),
         sequence: 0,
         running_since: None,
+        is_on_trial: false,
         healthy_since: None,
         was_healthy: false,
     }));

@@ -16,7 +16,7 @@ use crate::effect::{Effect, Effects};
 use crate::explain::{Explanation, explain_instance, explain_service};
 use crate::input::Input;
 use crate::placement::{PortCursors, SeenAgent};
-use crate::state::{Instance, Service, ServiceRecord};
+use crate::state::{DeploymentState, Instance, Service, ServiceRecord, Wanted};
 
 /// All services of one cluster.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Services {
     pub(crate) unsettled: BTreeSet<ServiceId>,
     /// Services with instances that wait for an offer.
     pub(crate) ready: BTreeSet<ServiceId>,
+    /// Services with instances that no offer came for.
+    pub(crate) unplaced: BTreeSet<ServiceId>,
     pub(crate) timers: BTreeSet<(Timestamp, ServiceId)>,
     /// Records to save or to forget before this input is done with.
     pub(crate) touched_services: BTreeSet<ServiceId>,
@@ -98,6 +100,7 @@ impl Services {
             ports: PortCursors::default(),
             unsettled: BTreeSet::new(),
             ready: BTreeSet::new(),
+            unplaced: BTreeSet::new(),
             timers: BTreeSet::new(),
             touched_services: BTreeSet::new(),
             touched_instances: BTreeSet::new(),
@@ -117,7 +120,9 @@ impl Services {
         let mut services = Self::new(config, seed);
         for mut record in records.services {
             services.revision = services.revision.max(newest_revision(&record));
-            grant_time(&mut record, now);
+            if grant_time(&mut record, now) {
+                services.touched_services.insert(record.service.clone());
+            }
             services.unsettled.insert(record.service.clone());
             services.services.insert(record.service.clone(), Service::new(record));
         }
@@ -269,23 +274,25 @@ impl Services {
 
 fn newest_revision(record: &ServiceRecord) -> RevisionId {
     let wanted = match &record.wanted {
-        crate::Wanted::Version(version) => version.revision,
-        crate::Wanted::Removed => RevisionId::default(),
+        Wanted::Version(version) => version.revision,
+        Wanted::Removed => RevisionId::default(),
     };
     wanted.max(record.deployment.as_ref().map_or(RevisionId::default(), |deployment| deployment.revision))
 }
 
-/// The time in which nobody led is not the deployment's fault (G8).
-fn grant_time(record: &mut ServiceRecord, now: Timestamp) {
+/// The time in which nobody led is not the deployment's fault (G8). Tells whether there is one under way.
+fn grant_time(record: &mut ServiceRecord, now: Timestamp) -> bool {
     let Some(deployment) = record.deployment.as_mut().filter(|deployment| deployment.is_under_way()) else {
-        return;
+        return false;
     };
     deployment.progress.at = now;
-    if let crate::DeploymentState::RollingBack { asked_at, .. } = &mut deployment.state {
+    if let DeploymentState::RollingBack { asked_at, .. } = &mut deployment.state {
         // The wish to go back may have been lost with the process that had it.
         *asked_at = Timestamp::ZERO;
     }
-    let crate::Wanted::Version(version) = &record.wanted else { return };
-    let least = now.plus(version.spec.upgrade.no_progress());
-    deployment.deadline_at = deployment.deadline_at.max(least);
+    if let Wanted::Version(version) = &record.wanted {
+        let least = now.plus(version.spec.upgrade.no_progress());
+        deployment.deadline_at = deployment.deadline_at.max(least);
+    }
+    true
 }

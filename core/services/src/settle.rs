@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::effect::{Effect, Effects};
-use crate::explain::step;
+use crate::explain::{all_are, step};
 use crate::plan_deployment::{Verdict, plan_deployment};
 use crate::plan_instances::{Kind, Member, Plan, Puzzle, Standing, StopCause, plan_instances};
 use crate::plan_repair::{Repair, plan_repair};
@@ -91,6 +91,18 @@ impl Services {
                         waiting.is_ready = true;
                     }
                     self.is_revival_due = true;
+                    Some(now.plus(self.config.offer_patience))
+                }
+                Repair::MissOffer => {
+                    self.unplaced.insert(instance.id.service.clone());
+                    None
+                }
+                Repair::EndTrial => {
+                    let attempt = instance.attempt_mut().expect("whoever is on trial has a task");
+                    attempt.is_on_trial = false;
+                    let text = format!("on agent {}, it has lasted", attempt.agent);
+                    announce_instance(instance, text, effects);
+                    self.touched_instances.insert(instance.id.clone());
                     None
                 }
                 Repair::Replace(reason) => {
@@ -220,7 +232,7 @@ impl Services {
         if let DeploymentState::RollingBack { asked_at, reason } = &deployment.state
             && version.digest == deployment.to
         {
-            return Self::ask_to_go_back(now, service, *asked_at, &reason.clone(), effects);
+            return self.ask_to_go_back(now, service, *asked_at, &reason.clone(), effects);
         }
         match plan_deployment(&deployment, tally, &version.spec.upgrade, &self.config, now) {
             Verdict::GoOn { until, progress } => {
@@ -238,7 +250,7 @@ impl Services {
                 };
                 let text = match tally.wish {
                     0 => "no instance is left".to_owned(),
-                    wish => format!("{wish} of {wish} instances are healthy"),
+                    wish => format!("{} healthy", all_are(wish)),
                 };
                 if tally.wish > 0 {
                     self.note_good(service, version);
@@ -318,6 +330,7 @@ impl Services {
 
     /// The tree has not answered yet.
     fn ask_to_go_back(
+        &mut self,
         now: Timestamp,
         service: &mut Service,
         asked_at: Timestamp,
@@ -330,6 +343,7 @@ impl Services {
         }
         let deployment = service.record.deployment.as_mut().expect("whoever calls has seen it");
         deployment.state = DeploymentState::RollingBack { asked_at: now, reason: reason.clone() };
+        self.touched_services.insert(service.id().clone());
         effects.extend(way_back(service, reason.clone()));
         Some(now.plus(ASK_AGAIN))
     }

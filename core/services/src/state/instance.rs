@@ -137,6 +137,9 @@ pub struct Attempt {
     pub sequence: u64,
     /// Since when it runs, by the clock that is given to us.
     pub running_since: Option<Timestamp>,
+    /// There is no check to ask, and it has not run for long enough to count as healthy.
+    #[serde(default)]
+    pub is_on_trial: bool,
     /// Since when it is healthy without a break.
     pub healthy_since: Option<Timestamp>,
     /// Whether it was ever healthy, so that it may have requests.
@@ -231,6 +234,7 @@ impl Phase {
         match self {
             Self::Waiting(_) => "waiting",
             Self::Live(attempt) => match &attempt.state {
+                TaskState::Running(_) if attempt.is_on_trial => "running",
                 TaskState::Running(running) => match running.health {
                     Health::Starting => "running",
                     Health::Healthy => "healthy",
@@ -262,9 +266,9 @@ impl Attempt {
         }
     }
 
-    /// Whether it runs and its checks succeed.
+    /// Whether it runs and its checks succeed, or there is none and it has lasted.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.running().is_some_and(|running| running.health.is_healthy())
+        !self.is_on_trial && self.running().is_some_and(|running| running.health.is_healthy())
     }
 }

@@ -1,0 +1,96 @@
+//! Five thousand agents, fifty thousand instances with a constraint each: all placed in one round of offers.
+
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what does not hold")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kogge_model::id::{AgentId, FrameworkId, OfferId, RevisionId};
+use kogge_model::port::{Port, PortSet};
+use kogge_model::resources::{Bytes, CpuMillis, Resources};
+use kogge_model::scheduler::{Call, Event, Offer};
+use kogge_model::service::ServiceSpec;
+use kogge_model::template::{Command, PortSpec};
+use kogge_model::time::Timestamp;
+use kogge_services::{Change, Config, Effect, Effects, Input, Services};
+
+const AGENTS: u64 = 5_000;
+const ZONES: u64 = 20;
+
+fn offers() -> Vec<Offer> {
+    let offer = |n: u64| {
+        let agent = AgentId::new(format!("agent-{n}"));
+        let attributes = [("agent", agent.to_string()), ("zone", format!("z{}", n % ZONES))];
+        Offer {
+            id: OfferId(n + 1),
+            agent,
+            attributes: Arc::new(attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            resources: Resources {
+                cpu_millis: CpuMillis(16_000),
+                mem_bytes: Bytes::gib(64),
+                disk_bytes: Bytes::gib(100),
+                ports: PortSet::range(Port::new(20_000).unwrap(), Port::new(29_999).unwrap()),
+            },
+        }
+    };
+    (0..AGENTS).map(offer).collect()
+}
+
+/// `services` services of `count` instances, each service with one of the constraints in turn.
+fn place(services: u64, count: u32, constraint: impl Fn(u64) -> String) -> BTreeMap<AgentId, usize> {
+    let mut wanted = BTreeMap::new();
+    for n in 0..services {
+        let mut spec = ServiceSpec { instances: count, ..ServiceSpec::default() };
+        spec.template.command = Some(Command::Shell("serve".into()));
+        spec.template.ports = vec![PortSpec { container_port: Port::new(8080), host_port: None }];
+        spec.constraints = vec![constraint(n).parse().unwrap()];
+        wanted.insert(format!("app{n}").parse().unwrap(), Arc::new(spec));
+    }
+    let (mut core, mut effects) = (Services::new(Config::default(), [7; 32]), Effects::new());
+    let now = Timestamp::from_secs(1);
+    core.handle(now, Input::Connected, &mut effects);
+    core.handle(now, Input::FromKernel(Event::Subscribed(FrameworkId::new("services"))), &mut effects);
+    let change = Change::Whole(wanted);
+    core.handle(now, Input::Desired { revision: RevisionId(1), change }, &mut effects);
+    effects.clear();
+    core.handle(now, Input::FromKernel(Event::Offers(offers())), &mut effects);
+
+    let mut by_agent: BTreeMap<AgentId, usize> = BTreeMap::new();
+    let agents: BTreeMap<OfferId, Offer> = offers().into_iter().map(|offer| (offer.id, offer)).collect();
+    for effect in effects {
+        let Effect::Call(Call::Accept { offers, launches, .. }) = effect else { continue };
+        let offer = &agents[&offers[0]];
+        let mut free = offer.resources.clone();
+        for launch in &launches {
+            free.take(&launch.resources);
+        }
+        by_agent.insert(offer.agent.clone(), launches.len());
+    }
+    by_agent
+}
+
+#[test]
+fn fifty_thousand_instances_find_their_zone_and_are_spread_evenly() {
+    let by_agent = place(500, 100, |n| format!("zone=z{}", n % ZONES));
+    assert_eq!(by_agent.values().sum::<usize>(), 50_000);
+    assert!(by_agent.len() == 5_000 && by_agent.values().all(|count| (8..=12).contains(count)));
+}
+
+#[test]
+fn as_many_services_of_one_instance_are_no_harder() {
+    let by_agent = place(50_000, 1, |n| format!("zone!=z{}", n % ZONES));
+    assert_eq!(by_agent.values().sum::<usize>(), 50_000);
+    assert!(by_agent.values().all(|count| (8..=12).contains(count)));
+}
+
+#[test]
+fn a_constraint_of_its_own_for_each_agent_is_no_harder() {
+    let by_agent = place(50_000, 1, |n| format!("agent=agent-{}", n % AGENTS));
+    assert!(by_agent.len() == 5_000 && by_agent.values().all(|count| *count == 10));
+}
+
+#[test]
+fn spreading_over_zones_is_no_harder() {
+    let by_agent = place(500, 100, |_| "spread:zone".to_owned());
+    assert_eq!(by_agent.values().sum::<usize>(), 50_000);
+}
