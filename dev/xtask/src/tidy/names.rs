@@ -5,7 +5,7 @@ use syn::Item;
 use super::finding::Finding;
 use super::source::Source;
 
-const DRAWERS: &[&str] = &["common", "helper", "helpers", "misc", "types", "util", "utils"];
+const DRAWERS: &[&str] = &["common", "helpers", "misc", "types", "util", "utils"];
 
 /// Folders, files and modules that are drawers.
 pub(crate) fn check(source: &Source) -> Vec<Finding> {
