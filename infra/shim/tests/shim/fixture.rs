@@ -16,6 +16,9 @@ use tokio::runtime::Runtime;
 
 use crate::bundle;
 
+/// The program that the tests' shims run.
+pub(crate) const SHIM: &str = env!("CARGO_BIN_EXE_kogge-shim-under-test");
+
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -55,7 +58,7 @@ impl Fixture {
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let program = ShimProgram::open(Path::new(env!("CARGO_BIN_EXE_kogge-shim-under-test"))).unwrap();
+        let program = ShimProgram::open(Path::new(SHIM)).unwrap();
         Self { dir, config, spec, cgroup, runtime, program, root }
     }
 
@@ -69,6 +72,10 @@ impl Fixture {
 
     pub(crate) fn program(&self) -> &ShimProgram {
         &self.program
+    }
+
+    pub(crate) fn use_program(&mut self, path: &Path) {
+        self.program = ShimProgram::open(path).unwrap();
     }
 
     pub(crate) fn write(&self) {

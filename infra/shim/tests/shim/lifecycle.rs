@@ -110,6 +110,9 @@ fn a_running_task_is_deleted_only_by_force_and_nothing_is_left() {
     fixture.block_on(client.delete(true)).unwrap();
     assert!(!std::path::Path::new(&format!("/proc/{}/exe", pong.pid)).exists());
     assert!(!fixture.own_cgroup().exists());
+    crate::fixture::wait_until("reaped shim", || {
+        !std::path::Path::new(&format!("/proc/{}", pong.shim_pid)).exists()
+    });
     assert!(matches!(fixture.block_on(client.ping()).unwrap_err(), ClientError::Gone(_)));
     assert_eq!(EndedTask::load(&fixture.dir).unwrap().unwrap().exit, Exit::Signal { signal: 9 });
 }

@@ -1,5 +1,9 @@
 //! Real shims, real containers, real kernel; root needed, nothing left behind.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on ends there and says why"
+)]
 
 mod bundle;
 mod exec;

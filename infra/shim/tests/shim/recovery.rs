@@ -49,9 +49,7 @@ fn a_task_outlives_its_spawner_and_is_found_again_with_everything_it_wrote() {
 #[ignore = "started by another test"]
 fn spawner() {
     let Ok(dir) = std::env::var("KOGGE_TEST_SHIM_DIR") else { return };
-    let program =
-        kogge_shim::client::ShimProgram::open(Path::new(env!("CARGO_BIN_EXE_kogge-shim-under-test")))
-            .unwrap();
+    let program = kogge_shim::client::ShimProgram::open(Path::new(crate::fixture::SHIM)).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let _started =
