@@ -20,6 +20,9 @@ struct Options {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Lines of a failing run to show
+    #[arg(long, default_value_t = 120)]
+    lines: usize,
     /// Measure placing instead: 50,000 tasks with a constraint each on 5,000 agents, as JSON
     #[arg(long)]
     placing: bool,
@@ -40,7 +43,9 @@ fn main() -> ExitCode {
             Ok(tally) => println!("seed {seed}: {tally:?}"),
             Err(failure) => {
                 failed += 1;
-                println!("{failure}");
+                let mut text = String::new();
+                failure.tell(&mut text, options.lines).expect("a string takes every text");
+                println!("{text}");
                 if !options.keep_going {
                     return ExitCode::FAILURE;
                 }

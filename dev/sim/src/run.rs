@@ -14,8 +14,10 @@ const TIME_TO_SETTLE: Duration = Duration::from_secs(480);
 const STAYS_SETTLED: Duration = Duration::from_secs(20);
 /// How long a forgetful server is watched.
 const TIME_TO_KILL: Duration = Duration::from_secs(90);
+/// Lines of a failing run that are kept.
+const KEPT: usize = 20_000;
 /// Lines of a failing run that are shown.
-const TAIL: usize = 120;
+const SHOWN: usize = 120;
 
 /// A run in which something that must hold did not.
 #[derive(Debug, Clone)]
@@ -30,11 +32,21 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.trace {
-            writeln!(f, "{line}")?;
+        self.tell(f, SHOWN)
+    }
+}
+
+impl Failure {
+    /// The last `lines` that happened, the complaint, and how to repeat it.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn tell(&self, out: &mut impl fmt::Write, lines: usize) -> fmt::Result {
+        for line in &self.trace[self.trace.len().saturating_sub(lines)..] {
+            writeln!(out, "{line}")?;
         }
-        writeln!(f, "seed {}: {}", self.seed, self.complaint)?;
-        write!(f, "repeat with: cargo run -rp kogge-sim -- --from {} --seeds 1", self.seed)
+        writeln!(out, "seed {}: {}", self.seed, self.complaint)?;
+        write!(out, "repeat with: cargo run -rp kogge-sim -- --from {} --seeds 1", self.seed)
     }
 }
 
@@ -52,7 +64,7 @@ pub fn run(scenario: &Scenario, trick: Trick) -> Result<Tally, Box<Failure>> {
     match complaint {
         None => Ok(tally),
         Some(complaint) => {
-            Err(Box::new(Failure { seed: scenario.seed, complaint, trace: world.trace.tail(TAIL) }))
+            Err(Box::new(Failure { seed: scenario.seed, complaint, trace: world.trace.tail(KEPT) }))
         }
     }
 }

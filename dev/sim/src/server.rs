@@ -126,7 +126,9 @@ impl Server {
         self.tree.revision = revision;
         let mut told = BTreeMap::new();
         for (id, spec) in change {
-            self.tree.changed_in.insert(id.clone(), revision);
+            if self.tree.services.get(&id) != spec.as_ref() {
+                self.tree.changed_in.insert(id.clone(), revision);
+            }
             match &spec {
                 Some(spec) => drop(self.tree.services.insert(id.clone(), spec.clone())),
                 None => drop(self.tree.services.remove(&id)),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use kogge_model::time::Timestamp;
 
 /// Lines that are kept.
-const KEPT: usize = 600;
+const KEPT: usize = 20_000;
 
 /// A bounded log.
 #[derive(Debug, Clone)]

@@ -104,14 +104,12 @@ impl World {
         running.get(index).cloned()
     }
 
-    /// Faults stop: wires are mended, whoever can come back does.
+    /// Faults stop: wires are mended, whoever can come back does, and who stands still wakes up in its time.
     pub(crate) fn heal(&mut self) {
         note!(self, "people and faults rest");
         self.is_troubled = false;
         self.network.mend();
-        self.server_paused_until = self.now;
         for machine in 0..self.machines.len() {
-            self.machines[machine].paused_until = self.now;
             self.schedule.at(self.now.plus(Duration::from_millis(50)), Event::BootAgent { machine });
         }
         self.schedule.at(self.now.plus(Duration::from_millis(50)), Event::BootServer);

@@ -41,6 +41,9 @@ impl World {
             }
             return;
         }
+        if matches!(input, node::Input::LinkUp | node::Input::LinkDown) {
+            self.trace.note(now, &format_args!("m{index}: {input:?}"));
+        }
         let mut effects = Vec::new();
         agent.handle(now, input, &mut effects);
         let crash = if effects.is_empty() { None } else { self.crash_point(effects.len()) };
@@ -137,10 +140,11 @@ impl World {
     }
 
     fn signal(&mut self, index: usize, task: &TaskId, signal: StopSignal) {
-        if self.is_forgetful {
+        let Some(container) = self.machines[index].containers.get_mut(task) else { return };
+        // What is ill or cannot run is replaced, forgetful or not.
+        if self.is_forgetful && container.behaviour.is_good() && container.is_healthy(self.now) {
             self.checks.killed_by_absence(task);
         }
-        let Some(container) = self.machines[index].containers.get_mut(task) else { return };
         if !container.is_running() || !container.has_shim {
             return;
         }
