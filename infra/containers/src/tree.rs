@@ -1,12 +1,12 @@
 //! Removing directory trees that strangers have filled.
 
 use std::collections::VecDeque;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// Removes `path` and everything below it; nothing there is fine.
@@ -23,15 +23,18 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         Ok(meta) if !meta.is_dir() => return std::fs::remove_file(path),
         Ok(_) => {}
     }
-    let top = open_dir(rustix::fs::CWD, path)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = rustix::fs::openat(rustix::fs::CWD, path, flags, Mode::empty())?;
     let mut flattener = Flattener { top, next: 0, waiting: VecDeque::new() };
     flattener.empty_top()?;
     std::fs::remove_dir(path)
 }
 
-fn open_dir<P: rustix::path::Arg>(at: impl std::os::fd::AsFd, path: P) -> io::Result<OwnedFd> {
+/// Opens a directory below the tree, but never what is mounted there: that is not part of it.
+fn open_dir(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(at, path, flags, Mode::empty())?)
+    let resolve = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    Ok(rustix::fs::openat2(at, name, flags, Mode::empty(), resolve)?)
 }
 
 struct Flattener {
@@ -47,7 +50,7 @@ impl Flattener {
             self.waiting.push_back(name);
         }
         while let Some(name) = self.waiting.pop_front() {
-            let dir = open_dir(&self.top, name.as_c_str())?;
+            let dir = open_dir(&self.top, &name)?;
             self.empty_dir(&dir, true)?;
             rustix::fs::unlinkat(&self.top, name.as_c_str(), AtFlags::REMOVEDIR)?;
         }
@@ -113,7 +116,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let top = root.path().join("deep");
         std::fs::create_dir(&top).unwrap();
-        let mut dir = open_dir(rustix::fs::CWD, top.as_path()).unwrap();
+        let mut dir = OwnedFd::from(std::fs::File::open(&top).unwrap());
         for level in 0..3_000 {
             rustix::fs::mkdirat(&dir, c"d", Mode::RWXU).unwrap();
             if level % 500 == 0 {
@@ -125,6 +128,23 @@ mod tests {
         remove(&top).unwrap();
         assert!(!top.exists());
         remove(&top).unwrap();
+    }
+
+    #[test]
+    fn what_is_mounted_inside_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let (kept, gone) = (root.path().join("kept"), root.path().join("gone"));
+        std::fs::create_dir_all(kept.join("inner")).unwrap();
+        std::fs::create_dir_all(gone.join("deep/mounted")).unwrap();
+        rustix::mount::mount_bind(&kept, gone.join("deep/mounted")).unwrap();
+        assert!(remove(&gone).is_err());
+        let found = rustix::fs::openat(rustix::fs::CWD, &gone, OFlags::PATH, Mode::empty()).is_ok();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let target = mounts
+            .lines()
+            .find_map(|line| line.split(' ').nth(4).filter(|at| at.starts_with(gone.to_str().unwrap())));
+        rustix::mount::unmount(target.unwrap(), rustix::mount::UnmountFlags::DETACH).unwrap();
+        assert!(found && kept.join("inner").exists());
     }
 
     #[test]

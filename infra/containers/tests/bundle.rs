@@ -1,5 +1,7 @@
 //! The runtime spec of typical containers, as a golden file, and what must never get into one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use kogge_containers::bundle::{
@@ -101,7 +103,8 @@ fn the_containers_own_devices_cannot_be_covered() {
 
 #[test]
 fn impossible_wishes_are_told_by_field() {
-    let broken: [(&str, fn(&mut ContainerSpec)); 8] = [
+    type Break = fn(&mut ContainerSpec);
+    let broken: [(&str, Break); 8] = [
         ("command is empty", |spec| spec.argv.clear()),
         ("the command has", |spec| spec.argv.push("a\0b".to_owned())),
         ("host name", |spec| spec.hostname = "a b".to_owned()),

@@ -1,5 +1,7 @@
 //! Layers that attack: each is refused with a reason, or harmless inside its own directory.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fixture;
 
 use std::io::Cursor;

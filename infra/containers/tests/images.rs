@@ -1,5 +1,7 @@
 //! Loading, naming, exporting and collecting images.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fixture;
 
 use std::collections::BTreeSet;

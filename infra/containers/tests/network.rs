@@ -1,5 +1,7 @@
 //! The network on the real kernel: each test is a cloud of its own, and leaves nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};

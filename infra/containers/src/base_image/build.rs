@@ -3,8 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -32,11 +34,17 @@ pub async fn build_base(
     let arguments = spec.arguments()?;
     let dir = Scratch::make(scratch)?;
     let mut child = start(&arguments, &dir.path)?;
+    let group = Group::of(&child);
     let stdout = child.stdout.take().expect("its output is a pipe");
     let stderr = child.stderr.take().expect("its errors are a pipe");
     let build = async {
         let pipe = Pipe { source: Box::pin(stdout), runtime: tokio::runtime::Handle::current() };
-        let storing = store.import_layer(Whole { pipe, child }, spec.config(), spec.name.clone(), true);
+        let storing = store.import_layer(
+            Whole { pipe, group: group.clone(), child },
+            spec.config(),
+            spec.name.clone(),
+            true,
+        );
         let (stored, complaint) = tokio::join!(storing, relay(stderr, progress));
         (stored, complaint)
     };
@@ -80,6 +88,7 @@ async fn relay(source: impl AsyncRead + Unpin, progress: mpsc::Sender<String>) -
 /// would look complete otherwise.
 struct Whole {
     pipe: Pipe,
+    group: Group,
     child: Child,
 }
 
@@ -93,12 +102,40 @@ impl Read for Whole {
         let runtime = self.pipe.runtime.clone();
         let n = runtime.block_on(tokio::io::AsyncReadExt::read(&mut self.pipe.source, buffer))?;
         if n == 0 && !buffer.is_empty() {
+            self.group.take();
             let status = runtime.block_on(self.child.wait())?;
             if !status.success() {
                 return Err(std::io::Error::other(format!("mmdebstrap ended with {status}")));
             }
         }
         Ok(n)
+    }
+}
+
+/// The program and its children. A build that is given up takes them along; they clear up on SIGTERM.
+#[derive(Clone)]
+struct Group {
+    /// Emptied before the leader is waited for: afterwards its id may be someone else's.
+    leader: Arc<Mutex<Option<Pid>>>,
+}
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        Self { leader: Arc::new(Mutex::new(leader)) }
+    }
+
+    fn take(&self) -> Option<Pid> {
+        self.leader.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(leader) = leader.take() {
+            let _ = rustix::process::kill_process_group(leader, Signal::TERM);
+        }
     }
 }
 

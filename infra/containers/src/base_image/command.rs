@@ -38,9 +38,10 @@ const LEFT_OUT: [&str; 5] = [
 ];
 
 /// Package lists and downloads are cleared by mmdebstrap itself; these are what else would differ between two
-/// builds or belongs to the machine. `"$1"` is the root of the new system.
+/// builds or belongs to the machine. `"$1"` is the root of the new system; its `/tmp` holds mmdebstrap's own
+/// configuration at that time.
 const CLEAN: &str = "rm -rf \"$1\"/var/cache/debconf/*-old \"$1\"/var/cache/ldconfig/aux-cache \
-    \"$1\"/var/lib/dpkg/*-old \"$1\"/var/log/*.log \"$1\"/var/log/apt \"$1\"/tmp/* \"$1\"/etc/hostname; \
+    \"$1\"/var/lib/dpkg/*-old \"$1\"/var/log/*.log \"$1\"/var/log/apt \"$1\"/etc/hostname; \
     : > \"$1\"/etc/resolv.conf; : > \"$1\"/etc/machine-id";
 
 impl BaseImageSpec {
@@ -61,6 +62,8 @@ impl BaseImageSpec {
         }
         arguments.push("--aptopt=Acquire::Languages \"none\"".to_owned());
         arguments.push("--aptopt=Acquire::Retries \"3\"".to_owned());
+        // Whatever is half-written after a power cut is made again: flushing each package is time for nothing.
+        arguments.push("--dpkgopt=force-unsafe-io".to_owned());
         arguments.extend(LEFT_OUT.iter().map(|option| format!("--dpkgopt={option}")));
         arguments.push(format!("--customize-hook={CLEAN}"));
         arguments.push(self.suite.clone());
