@@ -9,7 +9,12 @@ use kogge_model::attribute::Attributes;
 use kogge_model::id::AgentId;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::config::{AgentConfig, default_ports};
+
+/// What the kernel allows one process by default (`fs.nr_open`).
+const MOST_OPEN_FILES: u32 = 1 << 20;
 
 /// Which boot this is (random(4), `boot_id`).
 pub(crate) fn boot_id() -> io::Result<String> {
@@ -54,6 +59,19 @@ fn resources(config: &AgentConfig) -> io::Result<Resources> {
         },
         ports: wanted.ports.clone().unwrap_or_else(default_ports),
     })
+}
+
+/// The most open files a task can be allowed: without CAP_SYS_RESOURCE not even root goes beyond its own hard limit.
+pub(crate) fn most_open_files() -> u32 {
+    let own = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: own.current, maximum: Some(MOST_OPEN_FILES.into()) };
+    let maximum = match own.maximum {
+        Some(maximum) if maximum >= u64::from(MOST_OPEN_FILES) => maximum,
+        // Inherited by the supervisors, who set their tasks' limits.
+        Some(maximum) => setrlimit(Resource::Nofile, raised).map_or(maximum, |()| MOST_OPEN_FILES.into()),
+        None => MOST_OPEN_FILES.into(),
+    };
+    u32::try_from(maximum).unwrap_or(MOST_OPEN_FILES)
 }
 
 fn cpus() -> CpuMillis {

@@ -20,6 +20,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) mounts: Vec<ExtraMount>,
     /// The parent of all cgroups of this cloud.
     pub(crate) cgroup_parent: PathBuf,
+    /// What the machine can allow at most, whatever the spec says.
+    pub(crate) most_open_files: u32,
     /// The agent's name.
     pub(crate) agent: &'a str,
 }
@@ -33,7 +35,7 @@ impl Parts<'_> {
             env: self.env(),
             cwd: self.image.and_then(|image| image.working_dir.as_ref()).map(PathBuf::from),
             hostname: hostname(self.spec),
-            limits: limits(&template.limits),
+            limits: limits(&template.limits, self.most_open_files),
             cgroup: self.cgroup_parent.join(self.spec.task.as_str()),
             user: self.user,
             root: self.root,
@@ -104,13 +106,13 @@ pub(crate) fn nobody() -> ResolvedUser {
     ResolvedUser { uid: NOBODY, gid: NOBODY, additional_gids: Vec::new(), home: None }
 }
 
-fn limits(limits: &Limits) -> TaskLimits {
+fn limits(limits: &Limits, most_open_files: u32) -> TaskLimits {
     TaskLimits {
         cpu_millis: limits.cpu_millis.0,
         mem_bytes: limits.mem_bytes.0,
         swap_bytes: 0,
         pids: limits.pids,
-        open_files: limits.open_files,
+        open_files: limits.open_files.min(most_open_files),
     }
 }
 
@@ -154,6 +156,7 @@ mod tests {
             network: NetworkPlace::Host,
             mounts: Vec::new(),
             cgroup_parent: "/kogge-t".into(),
+            most_open_files: 1_000,
             agent: "m1",
         }
         .container()
@@ -177,6 +180,7 @@ mod tests {
         let shell = container(TaskTemplate { command, ..TaskTemplate::default() }, Some(&image));
         assert_eq!(shell.argv, ["/bin/sh", "-c", "exec it"]);
         assert_eq!((shell.cwd, shell.hostname.as_str()), (Some("/app".into()), "shop-2"));
+        assert_eq!(shell.limits.open_files, 1_000);
         assert_eq!(shell.cgroup, PathBuf::from("/kogge-t/shop.2-9"));
     }
 

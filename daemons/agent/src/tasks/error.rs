@@ -55,7 +55,8 @@ impl StartError {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Image { source, .. } | Self::User(source) => source.hint(),
+            Self::Image { source, .. } => source.hint(),
+            Self::User(source) => source.hint(),
             Self::Bundle(error) => error.hint(),
             Self::Network(error) => error.hint(),
             Self::Snapshot(SnapshotError::NoSpace { .. }) => {

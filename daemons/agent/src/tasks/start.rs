@@ -97,6 +97,7 @@ impl Machine {
         let note = Note { stop_signal: stop_signal::number(stop_signal), ip: place.ip };
         let names = names(spec, &place);
         let (parent, agent) = (self.cgroup_parent(), self.name.clone());
+        let most_open_files = self.most_open_files;
         let (spec, dirs) = (spec.clone(), dirs.clone());
         let writing = tokio::task::spawn_blocking(move || {
             let mounts = names.write(&dirs.bundle)?;
@@ -109,6 +110,7 @@ impl Machine {
                 network: place.network,
                 mounts,
                 cgroup_parent: parent,
+                most_open_files,
                 agent: &agent,
             };
             let container: ContainerSpec = parts.container();
