@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kogge_model::id::AgentId;
 use kogge_model::name::{InstanceId, ServiceId};
+use kogge_model::port::{Port, PortSet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
@@ -48,8 +48,9 @@ impl Chance {
     }
 
     /// Where to begin with the ports of an agent that none were taken of yet.
-    pub(crate) fn first_port(&mut self, _agent: &AgentId) -> u16 {
-        u16::try_from(self.ports.next_u32() >> 16).unwrap_or(u16::MAX)
+    pub(crate) fn port_of(&mut self, free: &PortSet) -> Option<Port> {
+        let index = self.ports.next_u32().checked_rem(free.len())?;
+        free.iter().nth(usize::try_from(index).unwrap_or(0))
     }
 }
 

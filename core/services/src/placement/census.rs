@@ -7,7 +7,7 @@ use kogge_model::id::AgentId;
 
 use super::request::Request;
 
-/// How much an offer is preferred; less is better. First the values of each `spread:` key, then the agent itself.
+/// How many instances are near, for each `spread:` key; less is better.
 pub(crate) type Crowding = Vec<u32>;
 
 /// The instances of one service by agent and by the values of its `unique:` and `spread:` keys.
@@ -58,12 +58,17 @@ impl<'a> Census<'a> {
         self.unique.iter().find(|(key, values)| is_taken(key, values)).map(|(key, _)| *key)
     }
 
-    /// An agent without a `spread:` attribute comes after all that have it.
-    pub(crate) fn crowding(&self, agent: &AgentId, attributes: &Attributes) -> Crowding {
-        let spread = self.spread.iter().map(|(key, values)| match attributes.get(*key) {
-            Some(value) => values.get(value).copied().unwrap_or(0),
+    /// How crowded it is where the `spread:` keys have these values. Without a value comes after all with one.
+    pub(crate) fn crowding(&self, values: &[Option<String>]) -> Crowding {
+        let counts = self.spread.iter().zip(values).map(|((_, counts), value)| match value {
+            Some(value) => counts.get(value).copied().unwrap_or(0),
             None => u32::MAX,
         });
-        spread.chain([self.by_agent.get(agent).copied().unwrap_or(0)]).collect()
+        counts.collect()
+    }
+
+    /// Instances on the agent itself.
+    pub(crate) fn on_agent(&self, agent: &AgentId) -> u32 {
+        self.by_agent.get(agent).copied().unwrap_or(0)
     }
 }

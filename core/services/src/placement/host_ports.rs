@@ -30,7 +30,7 @@ impl PortCursors {
         for port in wanted.iter().flatten() {
             assert!(free.remove(*port), "fixed port {port} is taken only where it is free");
         }
-        let cursor = self.0.entry(agent.clone()).or_insert_with(|| chance.first_port(agent));
+        let cursor = self.0.entry(agent.clone()).or_insert_with(|| chance.port_of(free).map_or(0, Port::get));
         let ports = wanted.iter().map(|fixed| {
             fixed.unwrap_or_else(|| {
                 let port = next_free(free, *cursor).expect("as many ports are free as are wanted");

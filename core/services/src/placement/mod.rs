@@ -1,13 +1,14 @@
 //! Which offer takes which instance: a puzzle of requests and offers, solved without looking at every pair.
 //!
 //! ```text
-//!   request ──▶ pool of its filters (zone=a, disk!=hdd) ──▶ offers of the pool, the most free first
-//!                 shared by all requests with the same        │ no own instance there, fits: taken
-//!                 filters; built once a round                 └ else set aside: fewest own instances first
+//!   request ─▶ pool of its filters ─▶ group of offers ─▶ offer without an instance of the service, the most free
+//!               (zone=a, disk!=hdd)    (spread: the       or else the one with the fewest
+//!               shared, built once      least crowded
+//!               a round                 value first)
 //! ```
 //!
-//! A pool is a heap whose order may be out of date: within a round offers only get smaller, so an entry is
-//! re-weighed when it comes up. That makes a placement a few heap operations, however many offers there are.
+//! Heaps may be out of date: within a round offers only get smaller and crowds only grow, so an entry is weighed
+//! again when it comes up. That makes a placement a few heap operations, however many offers there are.
 
 mod census;
 mod host_ports;

@@ -11,7 +11,7 @@ use kogge_model::scheduler::Offer;
 use kogge_model::task::TaskSpec;
 
 use super::census::{Census, Crowding};
-use super::request::{Need, Request, allows, filters};
+use super::request::{Need, Request, allows, pool_key};
 
 /// An offer while it is filled.
 #[derive(Debug)]
@@ -33,13 +33,23 @@ pub(crate) struct OfferTable {
     pools: BTreeMap<Vec<Constraint>, Pool>,
 }
 
-/// All offers that pass one set of filters.
+/// All offers that pass one set of filters, in one group for each combination of values of the `spread:` keys.
 #[derive(Debug, Default)]
 struct Pool {
-    /// By room; the entry of an offer that was filled meanwhile is out of date until it comes up.
-    heap: BinaryHeap<(u64, Reverse<usize>)>,
+    groups: Vec<Group>,
     /// What none of them has room for, in this round.
     hopeless: Vec<Need>,
+}
+
+/// The values of an agent's `spread:` keys.
+type Values = Vec<Option<String>>;
+
+/// Offers whose `spread:` keys have the same values.
+#[derive(Debug)]
+struct Group {
+    values: Values,
+    /// By room; the entry of an offer that was filled meanwhile is out of date until it comes up.
+    heap: BinaryHeap<(u64, Reverse<usize>)>,
 }
 
 impl OpenOffer {
@@ -88,38 +98,41 @@ impl OfferTable {
         count: usize,
         mut fill: impl FnMut(&mut OpenOffer),
     ) -> usize {
-        let key = filters(request.constraints);
+        let key = pool_key(request.constraints);
         let mut pool = self.pools.remove(&key).unwrap_or_else(|| self.new_pool(&key));
         let mut placed = 0;
         if !pool.hopeless.iter().any(|need| request.need.is_at_least(need)) {
-            let mut search = Search {
-                pool: &mut pool,
-                census: Census::of(request),
-                aside: BinaryHeap::new(),
-                unfit: Vec::new(),
-            };
+            let mut search = Search::new(&mut pool, request);
             while placed < count {
-                let Some(index) = search.next(&self.offers, request.need) else { break };
+                let Some((group, index)) = search.next(&self.offers) else { break };
                 let offer = &mut self.offers[index];
                 fill(offer);
                 search.census.add(&offer.agent, &offer.attributes);
-                search.set_aside(offer, index);
+                search.set_aside(offer, group, index);
                 placed += 1;
             }
-            search.finish(&self.offers, request.need, placed < count);
+            search.finish(&self.offers, placed < count);
         }
         self.pools.insert(key, pool);
         placed
     }
 
-    fn new_pool(&self, filters: &[Constraint]) -> Pool {
-        let index = |index: usize| (self.offers[index].room(), Reverse(index));
-        let passes = |&at: &usize| filters.iter().all(|filter| allows(filter, &self.offers[at].attributes));
-        let heap = match self.shortest_list(filters) {
-            Some(list) => list.iter().copied().filter(passes).map(index).collect(),
-            None => (0..self.offers.len()).filter(passes).map(index).collect(),
+    fn new_pool(&self, key: &[Constraint]) -> Pool {
+        let spread: Vec<&str> = key.iter().filter_map(spread_key).collect();
+        let mut groups: BTreeMap<Values, Vec<(u64, Reverse<usize>)>> = BTreeMap::new();
+        let mut add = |index: usize| {
+            let offer = &self.offers[index];
+            if key.iter().all(|rule| allows(rule, &offer.attributes)) {
+                let values = spread.iter().map(|key| offer.attributes.get(*key).cloned()).collect();
+                groups.entry(values).or_default().push((offer.room(), Reverse(index)));
+            }
         };
-        Pool { heap, hopeless: Vec::new() }
+        match self.shortest_list(key) {
+            Some(list) => list.iter().copied().for_each(&mut add),
+            None => (0..self.offers.len()).for_each(&mut add),
+        }
+        let groups = groups.into_iter().map(|(values, offers)| Group { values, heap: offers.into() });
+        Pool { groups: groups.collect(), hopeless: Vec::new() }
     }
 
     /// The fewest offers that some `Is` filter leaves; none without such a filter.
@@ -134,32 +147,65 @@ impl OfferTable {
     }
 }
 
+fn spread_key(constraint: &Constraint) -> Option<&str> {
+    match constraint {
+        Constraint::Spread { key } => Some(key),
+        Constraint::Is { .. } | Constraint::IsNot { .. } | Constraint::Unique { .. } => None,
+    }
+}
+
+/// An offer with instances of the service: how many, its room, its index.
+type Shared = (u32, Reverse<u64>, usize);
+
 /// The search for the instances of one service through its pool.
 struct Search<'a, 'r> {
     pool: &'a mut Pool,
+    need: &'r Need,
     census: Census<'r>,
-    /// Offers near instances of the service: the least crowded first, then the most free.
-    aside: BinaryHeap<Reverse<(Crowding, Reverse<u64>, usize)>>,
-    /// Offers that are of no use to this service.
-    unfit: Vec<usize>,
+    /// Groups that may have a place, the least crowded first. Crowds only grow, so an entry that is out of date is
+    /// weighed again when it comes up.
+    order: BinaryHeap<Reverse<(Crowding, usize)>>,
+    /// Offers of each group that have instances of the service: the fewest first, then the most free.
+    aside: BTreeMap<usize, BinaryHeap<Reverse<Shared>>>,
+    /// Offers that are of no use to this service, with their group.
+    unfit: Vec<(usize, usize)>,
 }
 
-impl Search<'_, '_> {
-    /// The best offer for one more instance.
-    fn next(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
-        self.next_uncrowded(offers, need).or_else(|| self.next_crowded(offers, need))
+impl<'a, 'r> Search<'a, 'r> {
+    fn new(pool: &'a mut Pool, request: &Request<'r>) -> Self {
+        let census = Census::of(request);
+        let groups = pool.groups.iter().enumerate();
+        let order = groups.map(|(group, known)| Reverse((census.crowding(&known.values), group))).collect();
+        Self { pool, need: request.need, census, order, aside: BTreeMap::new(), unfit: Vec::new() }
     }
 
-    /// The most free offer without any instance of the service near it.
-    fn next_uncrowded(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
-        while let Some((room, Reverse(index))) = self.pool.heap.pop() {
+    /// The best offer for one more instance, with its group.
+    fn next(&mut self, offers: &[OpenOffer]) -> Option<(usize, usize)> {
+        while let Some(Reverse((crowding, group))) = self.order.pop() {
+            let now = self.census.crowding(&self.pool.groups[group].values);
+            if now > crowding {
+                self.order.push(Reverse((now, group)));
+                continue;
+            }
+            // A group without a place now will have none later in this round: it is not looked at again.
+            if let Some(index) = self.next_empty(offers, group).or_else(|| self.next_shared(offers, group)) {
+                self.order.push(Reverse((now, group)));
+                return Some((group, index));
+            }
+        }
+        None
+    }
+
+    /// The most free offer of the group that has no instance of the service.
+    fn next_empty(&mut self, offers: &[OpenOffer], group: usize) -> Option<usize> {
+        while let Some((room, Reverse(index))) = self.pool.groups[group].heap.pop() {
             let offer = &offers[index];
             if offer.room() < room {
-                self.pool.heap.push((offer.room(), Reverse(index)));
-            } else if !need.fits(&offer.free) || self.census.conflict(&offer.attributes).is_some() {
-                self.unfit.push(index);
-            } else if self.census.crowding(&offer.agent, &offer.attributes).iter().any(|&crowd| crowd > 0) {
-                self.set_aside(offer, index);
+                self.pool.groups[group].heap.push((offer.room(), Reverse(index)));
+            } else if !self.takes(offer) {
+                self.unfit.push((group, index));
+            } else if self.census.on_agent(&offer.agent) > 0 {
+                self.set_aside(offer, group, index);
             } else {
                 return Some(index);
             }
@@ -167,34 +213,39 @@ impl Search<'_, '_> {
         None
     }
 
-    fn next_crowded(&mut self, offers: &[OpenOffer], need: &Need) -> Option<usize> {
-        while let Some(Reverse((crowding, _, index))) = self.aside.pop() {
-            let offer = &offers[index];
-            if !need.fits(&offer.free) || self.census.conflict(&offer.attributes).is_some() {
-                self.unfit.push(index);
-            } else if self.census.crowding(&offer.agent, &offer.attributes) > crowding {
-                self.set_aside(offer, index);
-            } else {
+    /// The offer of the group that has the fewest instances of the service.
+    fn next_shared(&mut self, offers: &[OpenOffer], group: usize) -> Option<usize> {
+        while let Some(Reverse((_, _, index))) = self.aside.get_mut(&group)?.pop() {
+            if self.takes(&offers[index]) {
                 return Some(index);
             }
+            self.unfit.push((group, index));
         }
         None
     }
 
-    fn set_aside(&mut self, offer: &OpenOffer, index: usize) {
-        let crowding = self.census.crowding(&offer.agent, &offer.attributes);
-        self.aside.push(Reverse((crowding, Reverse(offer.room()), index)));
+    fn takes(&self, offer: &OpenOffer) -> bool {
+        self.need.fits(&offer.free) && self.census.conflict(&offer.attributes).is_none()
+    }
+
+    fn set_aside(&mut self, offer: &OpenOffer, group: usize, index: usize) {
+        let entry = (self.census.on_agent(&offer.agent), Reverse(offer.room()), index);
+        self.aside.entry(group).or_default().push(Reverse(entry));
     }
 
     /// Puts everything back for the next service.
-    fn finish(mut self, offers: &[OpenOffer], need: &Need, is_short: bool) {
+    fn finish(self, offers: &[OpenOffer], is_short: bool) {
         // Room is what was missing, not a free value of a `unique:` key.
-        if is_short && self.unfit.iter().all(|&index| !need.fits(&offers[index].free)) {
-            self.pool.hopeless.push(need.clone());
+        if is_short && self.unfit.iter().all(|&(_, index)| !self.need.fits(&offers[index].free)) {
+            self.pool.hopeless.push(self.need.clone());
         }
-        let aside = self.aside.drain().map(|Reverse((_, _, index))| index);
-        let back = aside.chain(self.unfit).map(|index| (offers[index].room(), Reverse(index)));
-        self.pool.heap.extend(back);
+        let aside = self
+            .aside
+            .into_iter()
+            .flat_map(|(group, heap)| heap.into_iter().map(move |Reverse((_, _, index))| (group, index)));
+        for (group, index) in aside.chain(self.unfit) {
+            self.pool.groups[group].heap.push((offers[index].room(), Reverse(index)));
+        }
     }
 }
 

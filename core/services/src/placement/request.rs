@@ -64,18 +64,25 @@ impl Need {
     }
 }
 
-/// The constraints that only the agent decides, in an order of their own.
-pub(crate) fn filters(constraints: &[Constraint]) -> Vec<Constraint> {
-    let is_filter = |constraint: &&Constraint| match constraint {
-        Constraint::Is { .. } | Constraint::IsNot { .. } => true,
-        Constraint::Unique { .. } | Constraint::Spread { .. } => false,
-    };
-    let mut filters: Vec<Constraint> = constraints.iter().filter(is_filter).cloned().collect();
+/// What decides which offers a request may take, and in which groups: requests with the same share a pool.
+pub(crate) fn pool_key(constraints: &[Constraint]) -> Vec<Constraint> {
+    let (mut filters, mut spread) = (Vec::new(), Vec::new());
+    for constraint in constraints {
+        match constraint {
+            Constraint::Is { .. } | Constraint::IsNot { .. } => filters.push(constraint.clone()),
+            Constraint::Spread { .. } => spread.push(constraint.clone()),
+            // Depends on where the service's other instances are: looked at offer by offer.
+            Constraint::Unique { .. } => {}
+        }
+    }
     filters.sort();
     filters.dedup();
+    // The order of these matters: the first is spread over before the second.
+    filters.extend(spread);
     filters
 }
 
+/// Whether an agent with these attributes may take the instance, whatever else is on it.
 pub(crate) fn allows(constraint: &Constraint, attributes: &Attributes) -> bool {
     match constraint {
         Constraint::Is { key, value } => attributes.get(key) == Some(value),
