@@ -105,6 +105,7 @@ async fn verify(directory: &Path, acknowledged: &mut Acknowledged) -> Revision {
                 "writer {writer}: another revision than acknowledged"
             );
         }
+        acknowledged.insert(writer, (a, modified.map_or(0, Revision::get)));
     }
     store.status().await.unwrap().revision
 }
