@@ -11,8 +11,11 @@
 
 use std::path::{Path, PathBuf};
 
+use oci_spec::OciSpecError;
+use oci_spec::runtime::Mount;
+
 use super::error::BundleError;
-use super::mounts::ExtraMount;
+use super::mounts::{ExtraMount, mount};
 
 /// Where the task's own directory is mounted, and where the command starts unless told otherwise.
 pub const HOST_WORK_DIR: &str = "/tmp/task";
@@ -41,6 +44,17 @@ const SECRETS: [&str; 16] = [
 
 /// Own and empty; sizes count as the task's memory.
 const OWN: [(&str, u32); 3] = [("/run", 0o755), ("/var/tmp", 0o1777), ("/tmp", 0o1777)];
+
+/// What must lie under the container's own `/sys`: the kernel refuses to mount sysfs straight over the sysfs that
+/// came along with the machine's files.
+pub(crate) fn under_sys() -> Result<Mount, OciSpecError> {
+    mount(
+        Path::new("/sys"),
+        "tmpfs",
+        Path::new("tmpfs"),
+        &["nosuid", "nodev", "noexec", "size=4k", "mode=755"],
+    )
+}
 
 /// Mounts that make the machine's files safe to show; `work_dir` is on the host.
 pub(crate) fn mounts(work_dir: &Path, mem_bytes: u64) -> Vec<ExtraMount> {

@@ -181,6 +181,8 @@ impl ContainerSpec {
         let mut mounts = mounts::standard()?;
         let mut extra = Vec::new();
         if let RootFiles::Host { work_dir, .. } = &self.root {
+            let sys = mounts.iter().position(|mount| mount.destination() == Path::new("/sys"));
+            mounts.insert(sys.unwrap_or_default(), host_root::under_sys()?);
             extra = host_root::mounts(work_dir, self.limits.mem_bytes);
         }
         extra.extend(self.mounts.iter().cloned().map(|mount| match (&self.root, mount) {

@@ -3,7 +3,6 @@
 //! ```text
 //! layers/sha256-<diffID>/       the files, whiteouts as overlayfs wants them
 //! layers/sha256-<diffID>.json   what unpacking came to, written before the directory gets its name
-//! l/<first 12 digits>           a short link to it: mount options have room for one page only
 //! ```
 
 use std::collections::BTreeMap;
@@ -25,7 +24,6 @@ use crate::{durable, tree};
 #[derive(Debug)]
 pub(crate) struct LayerStore {
     layers: PathBuf,
-    links: PathBuf,
     unfinished: PathBuf,
     /// One lock a layer: two loads that meet share the work of the first.
     unpacking: Mutex<BTreeMap<Digest, Arc<Mutex<()>>>>,
@@ -33,17 +31,9 @@ pub(crate) struct LayerStore {
 
 impl LayerStore {
     pub(crate) fn open(root: &Path, unfinished: &Path) -> Result<Self, ImageError> {
-        let (layers, links) = (root.join("layers"), root.join("l"));
-        for dir in [&layers, &links] {
-            fs::create_dir_all(dir).map_err(ImageError::io("make", dir))?;
-        }
-        let unfinished = unfinished.to_path_buf();
-        let store = Self { layers, links, unfinished, unpacking: Mutex::default() };
-        for digest in store.list()? {
-            // A crash can fall between a layer's name and its link.
-            store.link(&digest)?;
-        }
-        Ok(store)
+        let layers = root.join("layers");
+        fs::create_dir_all(&layers).map_err(ImageError::io("make", &layers))?;
+        Ok(Self { layers, unfinished: unfinished.to_path_buf(), unpacking: Mutex::default() })
     }
 
     pub(crate) fn path(&self, diff_id: &Digest) -> PathBuf {
@@ -52,19 +42,6 @@ impl LayerStore {
 
     fn summary_path(&self, diff_id: &Digest) -> PathBuf {
         self.layers.join(format!("sha256-{}.json", diff_id.hex()))
-    }
-
-    fn link_path(&self, diff_id: &Digest) -> PathBuf {
-        self.links.join(diff_id.short())
-    }
-
-    /// The short path, for mount options.
-    pub(crate) fn mount_path(&self, diff_id: &Digest) -> PathBuf {
-        let (link, target) = (self.link_path(diff_id), self.path(diff_id));
-        match fs::read_link(&link) {
-            Ok(found) if found.file_name() == target.file_name() => link,
-            _ => target,
-        }
     }
 
     /// Unpacks the packed stream that `open` gives, unless the layer is here already.
@@ -125,18 +102,7 @@ impl LayerStore {
         durable::write_file(&summary_path, &bytes).map_err(ImageError::io("write", &summary_path))?;
         // The name is the promise that everything below is whole: flush before giving it.
         durable::sync_file_system(tmp).map_err(ImageError::io("flush", tmp))?;
-        durable::rename(tmp, &self.path(diff_id)).map_err(ImageError::io("keep", tmp))?;
-        self.link(diff_id)
-    }
-
-    fn link(&self, diff_id: &Digest) -> Result<(), ImageError> {
-        let link = self.link_path(diff_id);
-        let target = Path::new("../layers").join(format!("sha256-{}", diff_id.hex()));
-        match std::os::unix::fs::symlink(target, &link) {
-            // Of another layer with the same first digits: that one keeps it, this one is mounted by its long name.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            other => other.map_err(ImageError::io("link", &link)),
-        }
+        durable::rename(tmp, &self.path(diff_id)).map_err(ImageError::io("keep", tmp))
     }
 
     pub(crate) fn list(&self) -> Result<Vec<Digest>, ImageError> {
@@ -161,14 +127,11 @@ impl LayerStore {
 
     /// Takes the layer's name away at once; returns where its files wait to be removed.
     pub(crate) fn condemn(&self, diff_id: &Digest) -> Result<Option<PathBuf>, ImageError> {
-        let (path, link) = (self.path(diff_id), self.link_path(diff_id));
+        let path = self.path(diff_id);
         let grave = self.unfinished.join(durable::unfinished_name("gone"));
         match fs::rename(&path, &grave) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(ImageError::io("remove", &path))?,
-        }
-        if fs::read_link(&link).is_ok_and(|target| target.file_name() == path.file_name()) {
-            let _ = fs::remove_file(&link);
         }
         let _ = fs::remove_file(self.summary_path(diff_id));
         Ok(Some(grave))

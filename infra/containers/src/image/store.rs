@@ -230,7 +230,7 @@ impl Inner {
             self.layers.ensure(diff_id, &self.limits, || self.blobs.read(&layer.digest))?;
         }
         let layers: Vec<Digest> = document.diff_ids.iter().rev().copied().collect();
-        let lower = layers.iter().map(|diff_id| self.layers.mount_path(diff_id)).collect();
+        let lower = layers.iter().map(|diff_id| self.layers.path(diff_id)).collect();
         let parts = std::iter::once(&manifest.config).chain(&manifest.layers);
         let size_bytes = size + parts.map(|part| part.size).sum::<u64>();
         let (config, platform) = (document.config, document.platform);
