@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::build::run::{Workshop, short};
+use crate::build::source::Origin;
 use crate::build::{BuildError, Job, Lines, build};
 use crate::hook::{Answer, Ask, RefUpdate, Say};
 use crate::ports::{Apps, News, Release};
@@ -106,8 +107,8 @@ impl Pushes {
             }
         };
         lines.say(format!("=====> Building {app} from commit {}", short(&commit))).await;
-        let job =
-            Job { id: build_id(&commit), app: app.clone(), commit: commit.clone(), git: ask.git.clone() };
+        let origin = Origin { directory: ask.directory.clone(), git: ask.git.clone() };
+        let job = Job { id: build_id(&commit), app: app.clone(), commit: commit.clone(), origin };
         let built = build(&self.shop, &job, &lines).await;
         drop(bench);
         let image = built.map_err(|error: BuildError| error.reason().clone())?;

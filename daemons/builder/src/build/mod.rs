@@ -4,7 +4,7 @@ pub(crate) mod base;
 mod command;
 mod dockerfile;
 pub(crate) mod run;
-mod source;
+pub(crate) mod source;
 
 pub use command::Buildah;
 pub(crate) use run::{Job, Lines, build};

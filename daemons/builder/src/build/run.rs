@@ -1,6 +1,5 @@
 //! A build run: bounded, streamed, and gone without a trace when it is cancelled.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::build::base::Bases;
 use crate::build::command::Build;
+use crate::build::source::Origin;
 use crate::build::{BuildError, Buildah, dockerfile, source};
 use crate::config::Config;
 use crate::ports::{BuildNetwork, Images};
@@ -50,7 +50,7 @@ pub(crate) struct Job {
     pub(crate) id: String,
     pub(crate) app: AppId,
     pub(crate) commit: String,
-    pub(crate) git: BTreeMap<String, String>,
+    pub(crate) origin: Origin,
 }
 
 /// Builds the image of a commit and puts it into the image store.
@@ -59,7 +59,7 @@ pub(crate) async fn build(shop: &Workshop, job: &Job, lines: &Lines) -> Result<I
     let room = Room::make(&place)?;
     let files = room.path.join("source");
     std::fs::create_dir_all(&files).map_err(|error| no_place(&error))?;
-    source::write(&job.git, &job.commit, &files, shop.config.max_source_bytes).await?;
+    source::write(&job.origin, &job.commit, &files, shop.config.max_source_bytes).await?;
     let text = read_dockerfile(&files, &job.commit)?;
     let bases = dockerfile::bases(&text);
     shop.bases.provide(&bases, shop.images.as_ref(), &shop.buildah, room.path.clone(), lines).await?;

@@ -1,7 +1,7 @@
 //! The files of a commit, written into a directory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kogge_model::reason::Reason;
@@ -13,10 +13,16 @@ use crate::build::BuildError;
 /// Bytes moved at once.
 const CHUNK: usize = 256 * 1024;
 
-/// Writes the files of `commit` into `directory`. `git` is the hook's environment, with which alone the objects of
-/// a push in progress can be seen.
+/// Where the objects of a push in progress can be seen: from the hook's directory with its environment alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub(crate) directory: PathBuf,
+    pub(crate) git: BTreeMap<String, String>,
+}
+
+/// Writes the files of `commit` into `directory`.
 pub(crate) async fn write(
-    git: &BTreeMap<String, String>,
+    origin: &Origin,
     commit: &str,
     directory: &Path,
     max_bytes: u64,
@@ -29,14 +35,12 @@ pub(crate) async fn write(
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs(git)
+        .envs(&origin.git)
+        .current_dir(&origin.directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    if let Some(repository) = git.get("GIT_DIR").filter(|path| Path::new(path).is_absolute()) {
-        archive.current_dir(repository);
-    }
     let mut unpack = Command::new("tar");
     unpack
         .args(["--extract", "--no-same-owner", "--directory"])

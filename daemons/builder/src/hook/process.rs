@@ -25,13 +25,14 @@ pub fn ask(
         |name: &str| io::Error::other(format!("{name} is not set: this hook is run by git for kogge"));
     let socket = environment.get(SOCKET).ok_or_else(|| missing(SOCKET))?.clone();
     let app = environment.get(APP).ok_or_else(|| missing(APP))?.clone();
+    let directory = std::env::current_dir()?;
     let git = environment.into_iter().filter(|(name, _)| name.starts_with("GIT_")).collect();
     let mut updates = Vec::new();
     for line in input.lines() {
         let line = line?;
         updates.push(RefUpdate::parse(&line).ok_or_else(|| io::Error::other(format!("git sent {line:?}")))?);
     }
-    converse(Path::new(&socket), &Ask { app, git, updates }, out)
+    converse(Path::new(&socket), &Ask { app, directory, git, updates }, out)
 }
 
 fn converse(socket: &Path, ask: &Ask, out: &mut impl Write) -> io::Result<bool> {

@@ -1,6 +1,7 @@
 //! What hook and builder say to each other: one JSON object a line.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Ask {
     /// The app whose repository it is, as the builder told it.
     pub app: String,
+    /// Where the hook was started: paths in its environment may be relative to it.
+    pub directory: PathBuf,
     /// The `GIT_*` part of the hook's environment.
     pub git: BTreeMap<String, String>,
     /// What the push wants to change.
