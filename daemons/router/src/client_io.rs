@@ -9,6 +9,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client_connection::ClientConnection;
 
+/// Up to this size, a write of several parts is put together first: one plain write costs the kernel less than the list
+/// of its parts.
+const SMALL: usize = 1024;
+
 /// Wraps a plain or decrypted stream.
 pub(crate) struct ClientIo<S> {
     stream: S,
@@ -46,7 +50,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if total > SMALL {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        }
+        let mut whole = [0; SMALL];
+        let mut end = 0;
+        for buf in bufs {
+            whole[end..end + buf.len()].copy_from_slice(buf);
+            end += buf.len();
+        }
+        Pin::new(&mut self.stream).poll_write(cx, &whole[..end])
     }
 
     fn is_write_vectored(&self) -> bool {

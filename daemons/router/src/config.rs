@@ -26,7 +26,7 @@ pub struct RouterConfig {
     pub max_connections: usize,
     /// Requests at once on one HTTP/2 connection.
     pub max_streams: u32,
-    /// Unused connections kept to each backend.
+    /// Unused connections kept to each backend, by each of up to eight threads.
     pub max_idle_per_backend: usize,
     /// How long an unused connection to a backend is kept.
     pub upstream_idle_timeout: Duration,

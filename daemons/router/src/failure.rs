@@ -15,6 +15,9 @@ use crate::target::TargetError;
 use crate::traffic::Traffic;
 use crate::upstream::exchange::ExchangeError;
 
+/// How much of a path is repeated to the client, in characters.
+const MAX_SHOWN_PATH: usize = 200;
+
 /// A page, and whose counters it goes to.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -28,6 +31,7 @@ impl Failure {
     }
 
     pub(crate) fn no_route(host: &str, path: &str) -> Self {
+        let path: String = path.chars().take(MAX_SHOWN_PATH).collect();
         let page =
             Page::new(StatusCode::NOT_FOUND, "no-route", format!("no service is routed at {host}{path}"));
         Self::of(page.with_hint("check the name; `kogge ps` lists the services"), None)

@@ -21,9 +21,10 @@ struct Idle {
 }
 
 impl Pool {
-    /// Keeps about `max_idle` connections for `max_age_ms` each.
+    /// Keeps up to `max_idle` connections for each shard, for `max_age_ms` each. Not fewer: the threads share the work
+    /// unevenly, and one that must close what the other one has to open again costs more than a spare connection.
     pub(crate) fn new(max_idle: usize, max_age_ms: u64) -> Self {
-        Self { shards: Default::default(), max_per_shard: max_idle.div_ceil(2).max(1), max_age_ms }
+        Self { shards: Default::default(), max_per_shard: max_idle.max(1), max_age_ms }
     }
 
     /// The youngest living connection that is at most `max_idle_ms` old, from this thread's stack or another one.

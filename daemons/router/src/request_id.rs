@@ -1,17 +1,28 @@
 //! The id a request carries through: the client's if it is a sane one, else a new one.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest id that is taken over from a client.
 const MAX_LEN: usize = 128;
 
-/// Mints ids: a counter, scrambled with a secret of this process so that ids of two routers do not meet and
-/// tell nothing about traffic.
+/// Numbers that a thread takes at once, so that threads do not meet at every request.
+const BLOCK: u64 = 1 << 16;
+
+/// The next block of numbers of this process.
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The next number of this thread; a new block begins at multiples of its size.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Mints ids: numbers of this process, scrambled with a secret so that ids of two routers do not meet and tell
+/// nothing about traffic.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     secret: [u64; 2],
-    next: AtomicU64,
 }
 
 /// 32 hexadecimal digits.
@@ -24,17 +35,28 @@ impl RequestIds {
     pub(crate) fn new() -> io::Result<Self> {
         let seed = kogge_host::seed::draw()?;
         let word = |at: usize| seed[at..at + 8].iter().fold(0u64, |word, &byte| word << 8 | u64::from(byte));
-        Ok(Self { secret: [word(0), word(8)], next: AtomicU64::new(word(16) >> 16) })
+        Ok(Self { secret: [word(0), word(8)] })
     }
 
     pub(crate) fn mint(&self) -> RequestId {
-        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let count = next_number();
         let mut text = [0; 32];
         for (half, secret) in text.chunks_exact_mut(16).zip(self.secret) {
             write_hex(scramble(count ^ secret), half);
         }
         RequestId(text)
     }
+}
+
+fn next_number() -> u64 {
+    NEXT.with(|next| {
+        let number = match next.get() {
+            number if number % BLOCK == 0 => NEXT_BLOCK.fetch_add(1, Ordering::Relaxed).wrapping_mul(BLOCK),
+            number => number,
+        };
+        next.set(number.wrapping_add(1));
+        number
+    })
 }
 
 impl RequestId {

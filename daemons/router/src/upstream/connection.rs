@@ -99,7 +99,11 @@ impl UpstreamConnection {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        match slices {
+            // A list of one costs the kernel more than the one.
+            [only] => Pin::new(&mut self.io).poll_write(cx, only),
+            _ => Pin::new(&mut self.io).poll_write_vectored(cx, slices),
+        }
     }
 
     /// The bare socket, for a tunnel, with what was read ahead.
