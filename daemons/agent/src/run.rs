@@ -23,15 +23,18 @@ use crate::decisions::Decisions;
 use crate::dirs::Dirs;
 use crate::handle::AgentHandle;
 use crate::identity::{self, Identity, IdentityError};
-use crate::loops::outbox;
 use crate::loops::reactor::{Mailbox, Reactor};
+use crate::loops::{mend, outbox};
 use crate::ports::Link;
-use crate::records::{RecordError, Records};
+use crate::records::{Kept, RecordError, Records};
 use crate::tasks::{Hands, Machine, Means, SweepError};
 use crate::{machine, preconditions};
 
 /// Control is not kept waiting for supervisors that take longer than this to answer.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long what was begun before a start failed may take to end.
+const FAILED_START_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why an agent did not start.
 #[derive(Debug, Error)]
@@ -130,41 +133,69 @@ impl Agent {
         let info = machine::info(&config, identity.agent.clone()).map_err(AgentError::Detect)?;
         let seed = kogge_host::seed::draw().map_err(AgentError::Seed)?;
 
-        let group = TaskGroup::new("agent");
-        let (mailbox, inbox) = Mailbox::new();
-        let machine = open_machine(&config, info.name.clone(), stores, mailbox.clone(), &group).await?;
-        let (known, living) = remembered(&kept.tasks);
-        machine.sweep(&known, &living).await?;
-
         let node_config = NodeConfig {
             max_starting: config.max_starting,
             kept_ended: config.kept_ended,
             ..NodeConfig::new(info, boot_id)
         };
-        let recovering = living_ports(&kept.tasks);
-        let ended: Vec<TaskId> = known.difference(&living).cloned().collect();
-        let node = Node::restore(node_config, seed, kept.agent, kept.tasks);
-
-        let (to_outbox, parcels) = mpsc::channel(outbox::CAPACITY);
-        let decisions = Decisions::default();
-        let (is_idle, idle) = watch::channel(node.is_idle());
-        let reactor = Reactor {
-            node,
-            clock: Clock::start(),
-            mailbox: inbox,
-            orders: Some(link.from_control),
-            records,
-            outbox: to_outbox,
-            hands: Hands::new(Arc::clone(&machine)),
-            decisions: decisions.clone(),
-            is_idle,
-        };
-        let agent = identity.agent.clone();
-        group.spawn("reactor", OnPanic::StopGroup, reactor.run(group.token()));
-        group.spawn("outbox", OnPanic::StopGroup, outbox::run(agent, parcels, link.to_control));
-        take_over(&machine, recovering, ended);
-        Ok(AgentHandle::new(identity, machine, mailbox, decisions, group, idle))
+        let group = TaskGroup::new("agent");
+        let origin = Origin { identity, records, kept, seed, clock: Clock::start(), node_config };
+        let assembled = assemble(&config, link, stores, origin, group.clone()).await;
+        if assembled.is_err() {
+            group.shutdown(FAILED_START_PATIENCE).await;
+        }
+        assembled
     }
+}
+
+/// What was found out before anything on the machine was touched.
+struct Origin {
+    identity: Identity,
+    records: Records,
+    kept: Kept,
+    seed: [u8; 32],
+    clock: Clock,
+    node_config: NodeConfig,
+}
+
+/// Clears the machine of what nobody remembers, and sets everything in motion.
+async fn assemble(
+    config: &AgentConfig,
+    link: Link,
+    stores: Stores,
+    origin: Origin,
+    group: TaskGroup,
+) -> Result<AgentHandle, AgentError> {
+    let Origin { identity, records, kept, seed, clock, node_config } = origin;
+    let (mailbox, inbox) = Mailbox::new();
+    let name = node_config.info.name.clone();
+    let machine = open_machine(config, name, stores, mailbox.clone(), &group).await?;
+    let (known, living) = remembered(&kept.tasks);
+    machine.sweep(&known, &living).await?;
+    let recovering = living_ports(&kept.tasks);
+    let ended: Vec<TaskId> = known.difference(&living).cloned().collect();
+    let node = Node::restore(node_config, seed, kept.agent, kept.tasks);
+
+    let (to_outbox, parcels) = mpsc::channel(outbox::CAPACITY);
+    let decisions = Decisions::default();
+    let (is_idle, idle) = watch::channel(node.is_idle());
+    let reactor = Reactor {
+        node,
+        clock,
+        mailbox: inbox,
+        orders: Some(link.from_control),
+        records,
+        outbox: to_outbox,
+        hands: Hands::new(Arc::clone(&machine)),
+        decisions: decisions.clone(),
+        is_idle,
+    };
+    let agent = identity.agent.clone();
+    group.spawn("reactor", OnPanic::StopGroup, reactor.run(group.token()));
+    group.spawn("outbox", OnPanic::StopGroup, outbox::run(agent, parcels, link.to_control));
+    group.spawn("mend", OnPanic::Log, mend::run(machine.network.clone(), group.token()));
+    take_over(&machine, recovering, ended);
+    Ok(AgentHandle::new(identity, machine, mailbox, decisions, group, idle))
 }
 
 /// The tag is part of a bridge's name, which has room for 15 characters.

@@ -63,9 +63,8 @@ impl StartError {
                 Some("remove images with `kogge image rm`, or give the data directory more room")
             }
             Self::PortHeld { .. } => Some("leave the host port out to be given a free one"),
-            Self::Spawn(SpawnError::Refused(text))
-                if text.contains("not found") || text.contains("No such file") =>
-            {
+            // The supervisor's own words for a program that cannot be executed.
+            Self::Spawn(SpawnError::Refused(text)) if text.contains("cannot run ") => {
                 Some("check the command, and that the image has the program")
             }
             _ => None,

@@ -21,6 +21,7 @@ use kogge_containers::image::ImageStore;
 use kogge_containers::network::Network;
 use kogge_containers::snapshot::SnapshotStore;
 use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_model::digest::Digest;
 use kogge_model::id::{RunId, TaskId};
 use kogge_model::task::TaskSpec;
 use kogge_node::{Effect, Input, ProbeTarget};
@@ -33,7 +34,7 @@ use crate::dirs::{Dirs, TaskDirs};
 use crate::loops::probe;
 use crate::loops::reactor::Mailbox;
 use crate::port_leases::PortLeases;
-use locks::{Alone, TaskLocks};
+use locks::{Alone, Locks};
 pub use sweep::SweepError;
 
 /// Probes under way at once; further ones wait, which does not count as their time.
@@ -55,7 +56,8 @@ pub(crate) struct Machine {
     pub(crate) work: TaskGroup,
     pub(crate) ports: PortLeases,
     most_open_files: u32,
-    locks: TaskLocks,
+    locks: Locks<TaskId>,
+    pulls: Locks<Digest>,
     probes: Semaphore,
     releases: Semaphore,
     /// Tasks whose last processes are being killed.
@@ -90,7 +92,8 @@ impl Machine {
             work,
             ports: PortLeases::default(),
             most_open_files: crate::machine::most_open_files(),
-            locks: TaskLocks::default(),
+            locks: Locks::default(),
+            pulls: Locks::default(),
             probes: Semaphore::new(PARALLEL_PROBES),
             releases: Semaphore::new(PARALLEL_RELEASES),
             vanishing: Mutex::default(),
@@ -106,7 +109,7 @@ impl Machine {
         Client::new(self.of(task).shim)
     }
 
-    async fn alone(&self, task: &TaskId) -> Alone {
+    async fn alone(&self, task: &TaskId) -> Alone<TaskId> {
         self.locks.alone(task).await
     }
 

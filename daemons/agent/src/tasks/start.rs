@@ -9,7 +9,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kogge_containers::bundle::{ContainerSpec, NameFiles, NetworkPlace, RootFiles, write_bundle};
 use kogge_containers::image::{Image, ImageError, Protocol, Reference, ResolvedUser};
@@ -76,13 +76,16 @@ impl Machine {
         token: &CancellationToken,
     ) -> Result<(Started, IpAddr), StartError> {
         let dirs = self.of(&spec.task);
+        let began = Instant::now();
         let preparing = self.prepare(run, spec, &dirs);
         let ip = tokio::select! {
             prepared = preparing => prepared?,
             () = token.cancelled() => return Err(StartError::Cancelled),
         };
         // From here on it cannot be given up half-way: it ends as a running task or with the supervisor's word.
+        let prepared = began.elapsed();
         let started = client::spawn(&self.program, &dirs.shim, self.config.start_deadline).await?;
+        tracing::debug!(task = %spec.task, ?prepared, whole = ?began.elapsed(), "started");
         Ok((started, ip))
     }
 
@@ -183,6 +186,11 @@ impl Machine {
         let reference: Reference = format!("{}@{}", wanted.name, wanted.digest).parse()?;
         if reference.registry().is_none() {
             return Err(missing);
+        }
+        // Many instances of a service start at once: the first one pulls for all.
+        let _alone = self.pulls.alone(&wanted.digest).await;
+        if let Ok(image) = self.images.image(&wanted.digest).await {
+            return Ok(image);
         }
         self.images.pull(&reference, None, false).await?;
         self.images.image(&wanted.digest).await

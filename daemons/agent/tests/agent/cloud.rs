@@ -123,6 +123,35 @@ impl Place {
     }
 }
 
+/// A test that fails must not disturb the others: what its cloud has on the machine goes with it.
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let run =
+            |program: &str, args: &[&str]| drop(std::process::Command::new(program).args(args).output());
+        let parent = PathBuf::from(format!("/kogge-{}", self.tag));
+        let _ =
+            kogge_shim::cgroup::Cgroup::locate(&parent).and_then(|one| one.remove(Duration::from_secs(5)));
+        let digest = kogge_model::digest::Digest::of(self.tag.as_bytes()).hex()[..8].to_owned();
+        let veth = format!("kv{}-", &digest[..6]);
+        for link in std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+            let name = link.file_name().into_string().unwrap_or_default();
+            if name.starts_with(&veth) || name == format!("kg-{digest}") {
+                run("ip", &["link", "delete", &name]);
+            }
+        }
+        let tables = std::process::Command::new("nft").args(["list", "tables"]).output();
+        let tables =
+            tables.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        for table in tables.lines().filter(|line| line.contains(&digest)) {
+            let words: Vec<&str> = table.split_whitespace().skip(1).collect();
+            run("nft", &[&["delete", "table"], words.as_slice()].concat());
+        }
+    }
+}
+
 fn cgroups(parent: &str) -> Vec<PathBuf> {
     let hierarchies = std::fs::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
     let roots = hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]);
