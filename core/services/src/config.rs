@@ -15,13 +15,15 @@ pub struct Config {
     /// Where there is no check to ask, an instance that has run for this long counts as healthy: one that ends right
     /// after its start must not push out those that serve.
     pub trial: Duration,
-    /// A deployment gives up at this many ends of new instances in a row…
+    /// A deployment gives up at this many ends of new instances in a row.
     pub crashes_to_give_up: u32,
-    /// …which means that none of the new ones has stayed healthy for this long in between.
+    /// In a row means that none of the new ones had stayed healthy for this long by then.
     pub proven_after: Duration,
     /// A deployment gives up when agents refused its instances this many times in a row, for example because the
     /// image cannot be pulled.
     pub rejections_to_give_up: u32,
+    /// A deployment gives up when this many new instances in a row were not healthy once within their grace.
+    pub never_healthy_to_give_up: u32,
     /// An instance that is not running by then is killed and started again; long enough for a large image.
     pub start_limit: Duration,
     /// An instance that no offer came for in this time counts as without a place: full agents offer nothing, so its
@@ -64,6 +66,7 @@ impl Default for Config {
             crashes_to_give_up: 5,
             proven_after: Duration::from_secs(10),
             rejections_to_give_up: 2,
+            never_healthy_to_give_up: 2,
             start_limit: Duration::from_secs(30 * 60),
             offer_patience: Duration::from_secs(1),
             kill_repeat: Duration::from_secs(30),

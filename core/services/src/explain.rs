@@ -137,7 +137,7 @@ fn explain_deployment(service: &Service, deployment: &Deployment, now: Timestamp
         DeploymentState::Running => {
             told.say(format!("revision {revision} has been on its way for {since}: {}", step(service)));
             let left = seconds(deployment.deadline_at.saturating_since(now));
-            if let Some(failure) = &deployment.last_failure {
+            if let Some(failure) = &deployment.failures.last {
                 told.say(format!("its last new instance that ended: {failure}"));
                 told.hint(failure);
             }

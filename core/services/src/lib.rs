@@ -48,6 +48,6 @@ pub use explain::Explanation;
 pub use input::{Change, Input};
 pub use services::{Records, RestoreError, Services};
 pub use state::{
-    AfterKill, Attempt, Deployment, DeploymentState, Instance, PastExit, Phase, Service, ServiceRecord,
-    Tally, Version, Waiting, Wanted,
+    AfterKill, Attempt, Deployment, DeploymentState, Failures, Instance, PastExit, Phase, Progress, Service,
+    ServiceRecord, Tally, Version, Waiting, Wanted,
 };

@@ -12,7 +12,9 @@ use crate::effect::{Effect, Effects};
 use crate::input::Change;
 use crate::reporting::{announce_deployment, decided_of_service};
 use crate::services::Services;
-use crate::state::{Deployment, DeploymentState, Progress, Service, ServiceRecord, Version, Wanted};
+use crate::state::{
+    Deployment, DeploymentState, Failures, Progress, Service, ServiceRecord, Version, Wanted,
+};
 
 impl Services {
     pub(crate) fn hear_desired(
@@ -88,6 +90,8 @@ impl Services {
         }
         supersede(now, service, revision, effects);
         service.record.wanted = Wanted::Removed;
+        // What comes under this name later has a history of its own.
+        service.record.last_good = None;
         decided_of_service(now, id, "remove", format!("revision {revision} removed it"), effects);
         self.touched_services.insert(id.clone());
         self.unsettled.insert(id.clone());
@@ -125,16 +129,12 @@ fn begin(now: Timestamp, service: &mut Service, version: &Version, effects: &mut
         started_at: now,
         deadline_at: now.plus(version.spec.upgrade.deadline()),
         progress: Progress { most_healthy: 0, fewest_outdated: u32::MAX, at: now },
-        crashes: 0,
-        rejections: 0,
-        last_failure: None,
+        failures: Failures::default(),
         state: DeploymentState::Running,
     };
     // The same instances go on: what was learnt of them still holds.
     if let Some(old) = service.deployment().filter(|old| old.to == version.digest && before == Some(old.to)) {
-        deployment.crashes = old.crashes;
-        deployment.rejections = old.rejections;
-        deployment.last_failure = old.last_failure.clone();
+        deployment.failures = old.failures.clone();
     }
     let text = what_changes(service, version);
     announce_deployment(&id, &deployment, text.clone(), effects);

@@ -1,6 +1,7 @@
 //! The kernel said something: offers come, tasks change, a subscription stands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_model::attribute::Attributes;
 use kogge_model::digest::Digest;
@@ -17,7 +18,9 @@ use crate::config::Config;
 use crate::effect::{Effect, Effects};
 use crate::reporting::{announce_gone, announce_instance, decided};
 use crate::services::{Interest, Services};
-use crate::state::{AfterKill, Attempt, DeploymentState, Instance, PastExit, Phase, Service, Waiting};
+use crate::state::{
+    AfterKill, Attempt, DeploymentState, Failures, Instance, PastExit, Phase, Service, Waiting,
+};
 
 impl Services {
     pub(crate) fn hear_event(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
@@ -120,10 +123,16 @@ impl Services {
         instance.remember(PastExit { task: attempt.task.clone(), at: now, reason: end.reason.clone() });
         instance.restarts += 1;
         let kind = end.kind;
+        let policy = &self.config.backoff;
+        let ran_for = attempt.running_since.map_or(Duration::ZERO, |since| now.saturating_since(since));
         let not_before = match kind {
-            EndKind::Interrupted if attempt.running_since.is_some() => now,
-            EndKind::Crash | EndKind::Rejected | EndKind::Interrupted | EndKind::NeverLaunched => {
-                let policy = &self.config.backoff;
+            // At once, unless that would be a storm: it was interrupted right after its start.
+            EndKind::Interrupted if ran_for >= policy.first => now,
+            EndKind::Crash
+            | EndKind::Rejected
+            | EndKind::NeverHealthy
+            | EndKind::Interrupted
+            | EndKind::NeverLaunched => {
                 if healthy_for(&attempt, now) >= policy.reset_after {
                     instance.crashes = 0;
                 }
@@ -143,14 +152,12 @@ impl Services {
         };
         announce_instance(instance, text.text.clone(), effects);
         decided(now, instance, "restart", text, effects);
-        if matches!(kind, EndKind::Crash | EndKind::Rejected) {
-            let version = instance.version;
-            self.count_crash(now, service, version, &attempt, kind, end.reason);
-        }
+        let version = instance.version;
+        self.count_failure(now, service, version, &attempt, kind, end.reason);
     }
 
     /// A deployment learns from each new instance that cannot live.
-    fn count_crash(
+    fn count_failure(
         &mut self,
         now: Timestamp,
         service: &mut Service,
@@ -159,7 +166,8 @@ impl Services {
         kind: EndKind,
         reason: Reason,
     ) {
-        if !service.is_wanted(version) {
+        let is_outside_our_hands = matches!(kind, EndKind::Interrupted | EndKind::NeverLaunched);
+        if is_outside_our_hands || !service.is_wanted(version) {
             return;
         }
         let proven_after = self.config.proven_after;
@@ -174,9 +182,18 @@ impl Services {
             // Its verdict is spoken; what comes back instead starts with a clean sheet.
             return;
         }
-        deployment.last_failure = Some(reason);
-        deployment.crashes = if holds_up { 0 } else { deployment.crashes + 1 };
-        deployment.rejections = if kind == EndKind::Rejected { deployment.rejections + 1 } else { 0 };
+        let failures = &mut deployment.failures;
+        if holds_up {
+            *failures = Failures::default();
+        } else {
+            match kind {
+                EndKind::Crash => failures.crashes += 1,
+                EndKind::Rejected => failures.rejections += 1,
+                EndKind::NeverHealthy => failures.never_healthy += 1,
+                EndKind::Interrupted | EndKind::NeverLaunched => {}
+            }
+        }
+        failures.last = Some(reason);
         self.touched_services.insert(service.id().clone());
     }
 
@@ -332,8 +349,8 @@ fn observe(
     }
 }
 
-fn healthy_for(attempt: &Attempt, now: Timestamp) -> std::time::Duration {
-    attempt.healthy_since.map_or(std::time::Duration::ZERO, |since| now.saturating_since(since))
+fn healthy_for(attempt: &Attempt, now: Timestamp) -> Duration {
+    attempt.healthy_since.map_or(Duration::ZERO, |since| now.saturating_since(since))
 }
 
 /// How an instance's task came to its end.
@@ -348,6 +365,8 @@ enum EndKind {
     Crash,
     /// Its agent cannot run it.
     Rejected,
+    /// It had to be killed without having been healthy once.
+    NeverHealthy,
     /// Its agent, its supervisor or somebody else ended it.
     Interrupted,
     /// The kernel refused to launch it; nothing ever ran.
@@ -357,7 +376,9 @@ enum EndKind {
 impl End {
     fn of(instance: &Instance, ended: &Ended, status: &TaskStatus) -> Self {
         if let Phase::Killing { after: AfterKill::Restart, reason, .. } = &instance.phase {
-            return Self { kind: EndKind::Crash, reason: reason.clone() };
+            let was_healthy = instance.attempt().is_some_and(|attempt| attempt.was_healthy);
+            let kind = if was_healthy { EndKind::Crash } else { EndKind::NeverHealthy };
+            return Self { kind, reason: reason.clone() };
         }
         let was_launched = status.run != RunId::default();
         let kind = match ended.outcome {

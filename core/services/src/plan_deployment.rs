@@ -1,10 +1,11 @@
 //! Whether a deployment goes on, is done, or gives up.
 //!
 //! It gives up at the first of
-//! - `crashes_to_give_up` ends of new instances in a row (none stayed healthy for `proven_after` in between),
-//! - `rejections_to_give_up` refusals by agents in a row, for example of an image that cannot be pulled,
-//! - no progress for the policy's `no_progress`: neither more new instances healthy nor fewer old ones than ever,
-//! - the policy's `deadline`.
+//! - 5 ends of new instances in a row, where in a row means that none of them has stayed healthy for 10 s,
+//! - 2 new instances in a row that agents refused, for example because the image cannot be pulled,
+//! - 2 new instances in a row that were not healthy once within their grace,
+//! - no progress for the policy's `no_progress` (5 min): neither more new ones healthy nor fewer old ones than ever,
+//! - the policy's `deadline` (10 min).
 
 use kogge_model::reason::Reason;
 use kogge_model::service::UpgradePolicy;
@@ -57,21 +58,22 @@ pub(crate) fn plan_deployment(
 }
 
 fn futile(deployment: &Deployment, config: &Config) -> Option<Reason> {
-    if deployment.rejections >= config.rejections_to_give_up {
-        return Some(with_failure("agents cannot run it".to_owned(), deployment));
-    }
-    if deployment.crashes >= config.crashes_to_give_up {
-        let crashes = deployment.crashes;
-        return Some(with_failure(format!("new instances ended {crashes} times in a row"), deployment));
-    }
-    None
+    let failures = &deployment.failures;
+    let text = if failures.rejections >= config.rejections_to_give_up {
+        "agents cannot run it".to_owned()
+    } else if failures.never_healthy >= config.never_healthy_to_give_up {
+        format!("{} new instances were not healthy once", failures.never_healthy)
+    } else if failures.crashes >= config.crashes_to_give_up {
+        format!("new instances ended {} times in a row", failures.crashes)
+    } else {
+        return None;
+    };
+    Some(with_failure(text, deployment))
 }
 
 fn with_failure(text: String, deployment: &Deployment) -> Reason {
-    match &deployment.last_failure {
-        Some(failure) => {
-            Reason { text: format!("{text}; the last one: {failure}"), hint: failure.hint.clone() }
-        }
+    match &deployment.failures.last {
+        Some(last) => Reason { text: format!("{text}; the last one: {last}"), hint: last.hint.clone() },
         None => Reason::new(text),
     }
 }
@@ -92,7 +94,7 @@ mod tests {
     use kogge_model::id::{DeploymentId, RevisionId};
 
     use super::*;
-    use crate::state::DeploymentState;
+    use crate::state::{DeploymentState, Failures};
 
     fn deployment() -> Deployment {
         Deployment {
@@ -103,9 +105,7 @@ mod tests {
             started_at: Timestamp::from_secs(100),
             deadline_at: Timestamp::from_secs(700),
             progress: Progress { most_healthy: 1, fewest_outdated: 3, at: Timestamp::from_secs(110) },
-            crashes: 0,
-            rejections: 0,
-            last_failure: None,
+            failures: Failures::default(),
             state: DeploymentState::Running,
         }
     }
@@ -141,13 +141,15 @@ mod tests {
     #[test]
     fn it_fails_fast_when_new_instances_cannot_live() {
         let mut broken = deployment();
-        broken.crashes = 5;
-        broken.last_failure = Some("exit code 1".into());
+        broken.failures = Failures { crashes: 5, last: Some("exit code 1".into()), ..Failures::default() };
         check(&broken, HALF_WAY, 120, "new instances ended 5 times in a row; the last one: exit code 1");
         let mut refused = deployment();
-        refused.rejections = 2;
-        refused.last_failure = Some("image shop:2 cannot be pulled".into());
+        let last = Some("image shop:2 cannot be pulled".into());
+        refused.failures = Failures { rejections: 2, last, ..Failures::default() };
         check(&refused, HALF_WAY, 120, "agents cannot run it; the last one: image shop:2 cannot be pulled");
+        let mut hung = deployment();
+        hung.failures.never_healthy = 2;
+        check(&hung, HALF_WAY, 120, "2 new instances were not healthy once");
     }
 
     #[test]

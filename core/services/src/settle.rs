@@ -13,7 +13,8 @@ use crate::plan_repair::{Repair, plan_repair};
 use crate::reporting::{announce_deployment, announce_gone, announce_instance, decided, decided_of_service};
 use crate::services::Services;
 use crate::state::{
-    AfterKill, Deployment, DeploymentState, Instance, Phase, Progress, Service, Version, Waiting, Wanted,
+    AfterKill, Deployment, DeploymentState, Failures, Instance, Phase, Progress, Service, Version, Waiting,
+    Wanted,
 };
 use kogge_model::name::InstanceId;
 use kogge_model::reason::Reason;
@@ -320,7 +321,7 @@ impl Services {
         let known = service.record.deployment.as_mut().expect("whoever calls has seen it");
         known.deadline_at = now.plus(allowed);
         known.progress = Progress { most_healthy: 0, fewest_outdated: u32::MAX, at: now };
-        (known.crashes, known.rejections) = (0, 0);
+        known.failures = Failures::default();
         let state = DeploymentState::RollingBack { asked_at: now, reason: reason.clone() };
         self.end_deployment(service, state, reason.text.clone(), effects);
         decided_of_service(now, service.id(), "roll-back", reason.clone(), effects);

@@ -24,6 +24,7 @@ scenarios! {
     a_version_that_crashes_is_taken_back: "broken_version",
     a_roll_back_keeps_the_number_and_asks_until_answered: "broken_version_scaled",
     a_version_that_ends_at_once_pushes_nobody_out: "broken_without_check",
+    a_deployment_without_progress_goes_back: "no_progress",
     a_version_that_never_gets_healthy_is_taken_back: "never_healthy",
     a_first_version_that_fails_says_why_and_is_tried_again: "first_version_broken",
     what_finds_no_place_says_what_is_missing: "no_room",

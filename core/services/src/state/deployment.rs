@@ -23,12 +23,8 @@ pub struct Deployment {
     pub deadline_at: Timestamp,
     /// How far it came, and when it last came further.
     pub progress: Progress,
-    /// Ends of new instances in a row.
-    pub crashes: u32,
-    /// Refusals of new instances by agents in a row.
-    pub rejections: u32,
-    /// Why the last new instance ended.
-    pub last_failure: Option<Reason>,
+    /// What went wrong since one of the new instances last held up.
+    pub failures: Failures,
     /// How it stands.
     pub state: DeploymentState,
 }
@@ -42,6 +38,19 @@ pub struct Progress {
     pub fewest_outdated: u32,
     /// When one of these last got better.
     pub at: Timestamp,
+}
+
+/// What went wrong with new instances, since one of them last held up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Failures {
+    /// They ended by themselves, or were killed for being unhealthy.
+    pub crashes: u32,
+    /// Their agents refused them.
+    pub rejections: u32,
+    /// They ran, and were not healthy once within their grace.
+    pub never_healthy: u32,
+    /// Why the last one ended.
+    pub last: Option<Reason>,
 }
 
 /// How a deployment stands.

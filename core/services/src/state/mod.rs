@@ -7,7 +7,7 @@ mod instance;
 mod service;
 mod version;
 
-pub use deployment::{Deployment, DeploymentState, Progress};
+pub use deployment::{Deployment, DeploymentState, Failures, Progress};
 pub use instance::{AfterKill, Attempt, Instance, PastExit, Phase, Waiting};
 pub use service::{Service, ServiceRecord, Tally, Wanted};
 pub use version::Version;
