@@ -24,8 +24,38 @@ pub(crate) const MASKED: [&str; 13] = [
     "/sys/kernel/debug",
 ];
 
-pub(crate) const READ_ONLY: [&str; 5] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// Hierarchies of cgroup v1 and what is mounted beside them. A container's root owns the files of its own cgroup
+/// and could raise its own limits there. The mount's `ro` is not enough: libcontainer 0.7 leaves it out on v1.
+const HIERARCHIES: [&str; 18] = [
+    "blkio",
+    "cpu",
+    "cpu,cpuacct",
+    "cpuacct",
+    "cpuacct,cpu",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "misc",
+    "net_cls",
+    "net_cls,net_prio",
+    "net_prio",
+    "perf_event",
+    "pids",
+    "systemd",
+    "unified",
+];
+
+/// Every path that refuses writes; those that do not exist are passed over.
+pub(crate) fn read_only() -> Vec<String> {
+    let kernel = READ_ONLY.iter().map(|path| (*path).to_owned());
+    let hierarchies = HIERARCHIES.iter().map(|name| format!("/sys/fs/cgroup/{name}"));
+    // The parent first: making it read-only copies what is mounted below.
+    kernel.chain(["/sys/fs/cgroup".to_owned()]).chain(hierarchies).collect()
+}
 
 /// Where only the spec itself mounts.
 const RESERVED: [&str; 3] = ["/dev", "/proc", "/sys"];

@@ -202,13 +202,12 @@ impl ContainerSpec {
         if let RootFiles::Host { hidden, .. } = &self.root {
             masked.extend(host_root::masked(hidden));
         }
-        let read_only: Vec<String> = mounts::READ_ONLY.iter().map(|path| (*path).to_owned()).collect();
         let linux = LinuxBuilder::default()
             .namespaces(self.namespaces()?)
             .cgroups_path(&*self.cgroup)
             .resources(self.limits.to_resources()?)
             .masked_paths(masked)
-            .readonly_paths(read_only)
+            .readonly_paths(mounts::read_only())
             .seccomp(seccomp::profile()?)
             .build()?;
         Ok(linux)
