@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use kogge_model::port::Port;
+use kogge_model::resources::Bytes;
 use kogge_model::task::Exit;
 use kogge_model::template::PortSpec;
 use kogge_model::view::exec::{ExecInput, ExecOutput, ExecRequest};
+use kogge_shim::protocol::LimitChange;
 use tokio::io::AsyncReadExt as _;
 
 use crate::cloud::{Place, eventually, with};
@@ -83,6 +85,13 @@ async fn programs_run_in_a_task_with_pipes_or_a_terminal() {
 
     let stats = cloud.agent.stats(&task).await.unwrap();
     assert!(stats.pids >= 1 && stats.mem_bytes > 0, "{stats:?}");
+    let change = LimitChange { mem_bytes: Some(Bytes::mib(48)), ..LimitChange::default() };
+    cloud.agent.update_limits(&task, change).await.unwrap();
+    assert_eq!(cloud.agent.stats(&task).await.unwrap().mem_limit_bytes, Bytes::mib(48).0);
+    let namespace = cloud.agent.open_namespace("build-1").await.unwrap();
+    assert!(namespace.exists() && cloud.agent.open_namespace("build-1").await.is_err());
+    cloud.agent.close_namespace("build-1").await;
+    assert!(!namespace.exists());
     let gone = cloud.agent.exec(&kogge_model::id::TaskId::new("../x"), ExecRequest::default()).await;
     assert!(gone.is_err_and(|reason| reason.text.contains("not known")));
     cloud.end(&place).await;

@@ -118,3 +118,63 @@ async fn one_directory_serves_one_agent_of_one_cluster() {
     assert!(matches!(second(config).await, AgentError::Tag { .. }));
     links.shutdown(Duration::from_secs(5)).await;
 }
+
+#[tokio::test]
+async fn what_nobody_remembers_is_cleared_away_and_half_a_record_is_refused() {
+    let place = Place::new();
+    let cloud = place.start().await;
+    let task = cloud.control.launch(cloud.shell("forgotten", "sleep 1000"));
+    let pid = cloud.control.running(&task).await.pid;
+    cloud.agent.shutdown(Leaving::Keep).await;
+    cloud.links.shutdown(Duration::from_secs(5)).await;
+    drop(cloud);
+    let record = place.data().join("tasks/forgotten.json");
+    let text = std::fs::read(&record).unwrap();
+
+    std::fs::write(&record, &text[..text.len() / 2]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let workers = Workers::new(1);
+    let images = ImageStore::open(dir.path(), Limits::default(), workers.clone()).unwrap();
+    let links = TaskGroup::new("links");
+    let link = crate::control::Control::new().link(&links);
+    let error = Agent::start(place.config(), link, Stores { images, workers }).await.err().unwrap();
+    assert!(error.to_string().contains("forgotten.json is damaged") && error.hint().is_some(), "{error}");
+    assert!(is_alive(pid), "an agent that does not start touches nothing");
+    links.shutdown(Duration::from_secs(5)).await;
+
+    std::fs::remove_file(&record).unwrap();
+    let cloud = place.start().await;
+    assert!(!is_alive(pid), "nobody remembers it, and it runs on");
+    assert!(!place.data().join("containers/forgotten").exists());
+    cloud.end(&place).await;
+}
+
+#[tokio::test]
+async fn after_a_reboot_tasks_are_lost_for_that_reason() {
+    let place = Place::new();
+    let cloud = place.start().await;
+    let task = cloud.control.launch(cloud.shell("rebooted", "sleep 1000"));
+    let pid = cloud.control.running(&task).await.pid;
+    cloud.agent.shutdown(Leaving::Keep).await;
+    cloud.links.shutdown(Duration::from_secs(5)).await;
+    drop(cloud);
+    // As a reboot leaves it: no process, and records that tell of another boot.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let shim: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    for pid in [shim, i32::try_from(pid).unwrap()] {
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    eventually("it is gone", async || !is_alive(pid)).await;
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    for file in ["agent.json", "tasks/rebooted.json"] {
+        let path = place.data().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(boot_id.trim()));
+        std::fs::write(&path, text.replace(boot_id.trim(), "another-boot")).unwrap();
+    }
+    let cloud = place.start().await;
+    let status = cloud.control.ended(&task).await;
+    assert_eq!(status.reason.text, "machine rebooted");
+    cloud.end(&place).await;
+}
