@@ -16,6 +16,7 @@ use crate::container::{Container, State};
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) index: usize,
+    pub(crate) size: Size,
     /// The agent's process; none while it is down.
     pub(crate) node: Option<Node>,
     /// Which agent process this is: words to an earlier one come to nothing.
@@ -28,6 +29,15 @@ pub(crate) struct Machine {
     pub(crate) is_gone: bool,
     pub(crate) disk: Disk,
     pub(crate) containers: BTreeMap<TaskId, Container>,
+}
+
+/// How large a machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// More than enough for all services of a run.
+    Ample,
+    /// Two are just enough for all wished instances, however they lie.
+    Tight,
 }
 
 /// What the agent has written.
@@ -44,7 +54,11 @@ pub(crate) fn agent_id(index: usize) -> AgentId {
     AgentId::new(format!("m{index}"))
 }
 
-pub(crate) fn info(index: usize) -> AgentInfo {
+pub(crate) fn info(index: usize, size: Size) -> AgentInfo {
+    let (cpu_millis, mem_bytes) = match size {
+        Size::Ample => (CpuMillis(8_000), Bytes::gib(12)),
+        Size::Tight => (CpuMillis(1_200), Bytes::mib(1_600)),
+    };
     let zone = ["a", "b", "c"][index % 3];
     let attributes: Attributes = [
         ("agent", format!("m{index}")),
@@ -61,8 +75,8 @@ pub(crate) fn info(index: usize) -> AgentInfo {
         name: format!("host{index}"),
         address: std::net::IpAddr::from([10, 0, 0, u8::try_from(index + 1).expect("few machines")]),
         resources: Resources {
-            cpu_millis: CpuMillis(8_000),
-            mem_bytes: Bytes::gib(8),
+            cpu_millis,
+            mem_bytes,
             disk_bytes: Bytes::gib(100),
             ports: PortSet::range(port(FIRST_PORT), port(FIRST_PORT + 63)),
         },
@@ -72,9 +86,10 @@ pub(crate) fn info(index: usize) -> AgentInfo {
 }
 
 impl Machine {
-    pub(crate) fn new(index: usize) -> Self {
+    pub(crate) fn new(index: usize, size: Size) -> Self {
         Self {
             index,
+            size,
             node: None,
             process: 0,
             boot: 1,
@@ -96,7 +111,7 @@ impl Machine {
 
     /// A new agent process, as its disk remembers; first it looks at what is left of its tasks.
     pub(crate) fn boot_agent(&mut self, seed: [u8; 32]) -> Vec<node::Input> {
-        let config = NodeConfig::new(info(self.index), format!("boot-{}", self.boot));
+        let config = NodeConfig::new(info(self.index, self.size), format!("boot-{}", self.boot));
         let tasks = self.disk.tasks.values().cloned().collect();
         let agent = Node::restore(config, seed, self.disk.agent.clone(), tasks);
         let mut inputs: Vec<node::Input> = agent

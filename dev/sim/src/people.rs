@@ -13,6 +13,7 @@ use kogge_model::template::{Limits, PortSpec, TaskTemplate};
 
 use crate::behaviour::Behaviour;
 use crate::chance::Chance;
+use crate::scenario::Scenario;
 
 /// Changes of the tree that people ask for.
 pub(crate) type Wishes = BTreeMap<ServiceId, Option<Arc<ServiceSpec>>>;
@@ -28,13 +29,13 @@ pub(crate) fn service_id(index: usize) -> ServiceId {
 /// One command.
 pub(crate) fn command(
     chance: &mut Chance,
-    services: usize,
+    scenario: &Scenario,
     tree: &BTreeMap<ServiceId, Arc<ServiceSpec>>,
 ) -> (String, Wishes) {
-    let id = service_id(chance.index(services));
+    let id = service_id(chance.index(scenario.services));
     let Some(now) = tree.get(&id) else {
         let behaviour = if chance.is(100) { bad(chance) } else { good(chance) };
-        let spec = spec(chance, behaviour);
+        let spec = spec(chance, behaviour, scenario.is_tight);
         return (format!("create {id} × {} {behaviour:?}", spec.instances), one(id, Some(spec)));
     };
     let mut spec = (**now).clone();
@@ -88,6 +89,10 @@ fn upgrade(chance: &mut Chance, spec: &mut ServiceSpec, is_well: bool) {
     behave(spec, behaviour);
     if chance.is(300) {
         spec.upgrade = policy(chance);
+        let is_unique = most(spec) == MOST_UNIQUE;
+        // Where each has its own agent, and there are no more agents, one has to go before the next can come.
+        spec.upgrade.min_healthy_percent =
+            spec.upgrade.min_healthy_percent.min(if is_unique { 50 } else { 100 });
     }
 }
 
@@ -98,11 +103,11 @@ fn behave(spec: &mut ServiceSpec, behaviour: Behaviour) {
     spec.template.command = Some(behaviour.command());
 }
 
-fn spec(chance: &mut Chance, behaviour: Behaviour) -> ServiceSpec {
+fn spec(chance: &mut Chance, behaviour: Behaviour, is_tight: bool) -> ServiceSpec {
     let ports = chance.index(3);
     let template = TaskTemplate {
         limits: Limits {
-            cpu_millis: CpuMillis(50 + chance.below(300)),
+            cpu_millis: CpuMillis(50 + chance.below(150)),
             mem_bytes: Bytes::mib(64 + chance.below(200)),
             disk_bytes: Bytes::mib(chance.below(500)),
             ..Limits::default()
@@ -121,11 +126,13 @@ fn spec(chance: &mut Chance, behaviour: Behaviour) -> ServiceSpec {
     };
     match chance.below(8) {
         0 => spec.constraints = vec![Constraint::Spread { key: "zone".into() }],
+        // Where room is scarce, whoever has somewhere else to go may sit where these alone could go: nobody makes way.
+        _ if is_tight => {}
         1 => spec.constraints = vec![Constraint::IsNot { key: "zone".into(), value: "c".into() }],
         2 => {
             spec.constraints = vec![Constraint::Unique { key: "agent".into() }];
             spec.instances = spec.instances.min(MOST_UNIQUE);
-            spec.upgrade.min_healthy_percent = 50;
+            spec.upgrade.min_healthy_percent = spec.upgrade.min_healthy_percent.min(50);
         }
         _ => {}
     }

@@ -136,7 +136,7 @@ impl Placing {
 }
 
 fn register(index: usize) -> FromAgent {
-    let mut info = machine::info(0);
+    let mut info = machine::info(0, machine::Size::Ample);
     info.agent = kogge_model::id::AgentId::new(format!("agent-{index:05}"));
     info.name = format!("host-{index:05}");
     info.attributes = [

@@ -42,7 +42,7 @@ pub enum Trick {
     KillUnknown,
     /// Orders go out before they are persisted.
     SendFirst,
-    /// Services never go back.
+    /// Nobody goes back when services ask for it.
     NeverRollBack,
 }
 
@@ -65,10 +65,6 @@ impl Sabotage {
         match self.trick {
             Trick::NoMinimum => twisted.upgrade.min_healthy_percent = 0,
             Trick::NoMaximum => twisted.upgrade.max_surge_percent = 400,
-            Trick::NeverRollBack => {
-                twisted.upgrade.deadline_ms = 86_400_000;
-                twisted.upgrade.no_progress_ms = 86_400_000;
-            }
             _ => return spec,
         }
         Arc::new(twisted)
@@ -101,17 +97,14 @@ impl Sabotage {
         (self.trick == Trick::OfferStaysOpen && is_accept).then(|| kernel.clone())
     }
 
+    /// Whether nobody goes back when services ask for it.
+    pub(crate) fn is_deaf_to_roll_backs(&self) -> bool {
+        self.trick == Trick::NeverRollBack
+    }
+
     /// What the kernel asks for.
-    pub(crate) fn twist_effects(
-        &mut self,
-        now: Timestamp,
-        before: Option<Kernel>,
-        input: &Input,
-        effects: &mut kernel::Effects,
-    ) {
+    pub(crate) fn twist_effects(&mut self, input: &Input, effects: &mut kernel::Effects) {
         match self.trick {
-            Trick::OfferStaysOpen => self.accept_again(now, before, input, effects),
-            Trick::LaunchTwice => self.launch_twice(effects),
             Trick::SecondTask => second_task(effects),
             Trick::NoAcknowledgement => effects.retain(|effect| {
                 !matches!(effect, Effect::ToAgent { message: ToAgent::Acknowledge { .. }, .. })
@@ -125,52 +118,52 @@ impl Sabotage {
             Trick::SendFirst => effects.sort_by_key(|effect| std::cmp::Reverse(effect.stage())),
             Trick::None
             | Trick::BlindFitCheck
+            | Trick::OfferStaysOpen
+            | Trick::LaunchTwice
             | Trick::NoMinimum
             | Trick::NoMaximum
             | Trick::NeverRollBack => {}
         }
     }
 
-    fn accept_again(
+    /// An accept that the kernel of `before` takes once more, of other tasks on the same offers.
+    pub(crate) fn accept_again(
         &mut self,
         now: Timestamp,
         before: Option<Kernel>,
         input: &Input,
-        effects: &mut kernel::Effects,
-    ) {
-        let (
-            Some(mut kernel),
-            Input::FromFramework { framework, call: Call::Accept { offers, launches, refuse } },
-        ) = (before, input)
+    ) -> Option<(Input, kernel::Effects)> {
+        let Input::FromFramework { framework, call: Call::Accept { offers, launches, refuse } } = input
         else {
-            return;
+            return None;
         };
-        // The offer is still open in a kernel of before; only the run ids go on.
+        let mut kernel = before?;
         self.times += 1;
         let launches = launches.iter().map(|spec| renamed(spec, self.times)).collect();
         let call = Call::Accept { offers: offers.clone(), launches, refuse: *refuse };
-        let mut more = vec![];
-        kernel.handle(now, Input::FromFramework { framework: framework.clone(), call }, &mut more);
-        for effect in more {
-            if let Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } } = effect {
-                let run = RunId(run.0 + 1_000_000 * self.times);
-                effects.push(Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } });
+        let (input, mut effects) = (Input::FromFramework { framework: framework.clone(), call }, vec![]);
+        kernel.handle(now, input.clone(), &mut effects);
+        for effect in &mut effects {
+            if let Effect::ToAgent { message: ToAgent::Launch { run, .. }, .. } = effect {
+                run.0 += 1_000_000 * self.times;
             }
+        }
+        effects.retain(|effect| matches!(effect, Effect::ToAgent { .. }));
+        Some((input, effects))
+    }
+
+    /// What goes to agents.
+    pub(crate) fn twist_outbox(&self, outbox: &mut Vec<(AgentId, ToAgent)>) {
+        if self.trick == Trick::LaunchTwice {
+            let again: Vec<_> = outbox.iter().filter_map(|order| self.elsewhere(order)).collect();
+            outbox.extend(again);
         }
     }
 
-    fn launch_twice(&mut self, effects: &mut kernel::Effects) {
-        let again: Vec<Effect> = effects.iter().filter_map(|effect| self.elsewhere(effect)).collect();
-        effects.extend(again);
-    }
-
-    fn elsewhere(&self, effect: &Effect) -> Option<Effect> {
-        let Effect::ToAgent { agent, message: ToAgent::Launch { run, spec } } = effect else { return None };
+    fn elsewhere(&self, (agent, order): &(AgentId, ToAgent)) -> Option<(AgentId, ToAgent)> {
+        let ToAgent::Launch { run, spec } = order else { return None };
         let other = self.agents.iter().find(|other| *other != agent)?.clone();
-        Some(Effect::ToAgent {
-            agent: other,
-            message: ToAgent::Launch { run: RunId(run.0 + 1_000_000), spec: spec.clone() },
-        })
+        Some((other, ToAgent::Launch { run: RunId(run.0 + 1_000_000), spec: spec.clone() }))
     }
 }
 

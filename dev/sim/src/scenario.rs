@@ -12,6 +12,8 @@ pub struct Scenario {
     pub seed: u64,
     pub(crate) machines: usize,
     pub(crate) services: usize,
+    /// Machines have little more than what is needed.
+    pub(crate) is_tight: bool,
     /// People and faults act for this long.
     pub(crate) trouble: Duration,
     /// Between two commands, on average.
@@ -53,10 +55,12 @@ impl Scenario {
             _ => Weather { lost: 300, repeated: 200, late: 300 },
         };
         let all = [Amnesia::Cluster, Amnesia::Records, Amnesia::Tree, Amnesia::Kernel, Amnesia::Services];
+        let is_tight = chance.is(500);
         Self {
             seed,
+            is_tight,
             machines: 2 + chance.index(5),
-            services: 1 + chance.index(4),
+            services: 1 + chance.index(if is_tight { 2 } else { 4 }),
             trouble: Duration::from_secs(60 + chance.below(180)),
             command_every: Duration::from_secs(4 + chance.below(30)),
             fault_every: (!is_calm).then(|| Duration::from_secs(3 + chance.below(20))),

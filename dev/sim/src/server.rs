@@ -170,8 +170,12 @@ impl Server {
         let input = watchers.sabotage.twist_input(input);
         let before = watchers.sabotage.before(&self.kernel, &input);
         self.kernel.handle(now, input.clone(), &mut effects);
-        watchers.sabotage.twist_effects(now, before, &input, &mut effects);
+        watchers.sabotage.twist_effects(&input, &mut effects);
         watchers.checks.after_kernel(&input, &effects, self.kernel.view());
+        if let Some((again, more)) = watchers.sabotage.accept_again(now, before, &input) {
+            watchers.checks.after_kernel(&again, &more, self.kernel.view());
+            effects.extend(more);
+        }
         for effect in effects {
             use kernel::Effect;
             match effect {
@@ -211,7 +215,7 @@ impl Server {
                 Effect::RollBack { service, to, undone, reason } => {
                     let is_overtaken = self.tree.changed_in.get(&service).is_none_or(|last| *last > undone);
                     round.notes.push(format!("roll {service} back ({is_overtaken}): {reason}"));
-                    if !is_overtaken {
+                    if !is_overtaken && !watchers.sabotage.is_deaf_to_roll_backs() {
                         let change = BTreeMap::from([(service, Some(to))]);
                         words.push_back(Word::Services(self.write_tree(change, round, watchers)));
                     }

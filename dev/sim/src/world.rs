@@ -9,7 +9,7 @@ use kogge_node as node;
 
 use crate::chance::{Chance, Purpose};
 use crate::check::Checks;
-use crate::machine::Machine;
+use crate::machine::{Machine, Size};
 use crate::network::Network;
 use crate::sabotage::{Sabotage, Trick};
 use crate::scenario::Scenario;
@@ -119,6 +119,7 @@ pub(crate) use note;
 impl World {
     pub(crate) fn new(scenario: &Scenario, trick: Trick) -> Self {
         let seed = scenario.seed;
+        let size = if scenario.is_tight { Size::Tight } else { Size::Ample };
         let mut world = Self {
             scenario: scenario.clone(),
             now: BEGINNING,
@@ -127,7 +128,7 @@ impl World {
             store: Store::default(),
             server: None,
             server_paused_until: Timestamp::ZERO,
-            machines: (0..scenario.machines).map(Machine::new).collect(),
+            machines: (0..scenario.machines).map(|index| Machine::new(index, size)).collect(),
             network: Network::new(Chance::new(seed, Purpose::Network)),
             checks: Checks::default(),
             sabotage: Sabotage::new(trick),

@@ -50,6 +50,7 @@ impl World {
         act(&mut server, self.now, &mut round, &mut watchers);
         server.tick(self.now, &mut round, &mut watchers);
         self.server = Some(server);
+        self.sabotage.twist_outbox(&mut round.outbox);
         for text in &round.notes {
             note!(self, "{text}");
             self.tally.rollbacks += u64::from(text.contains("roll ") && text.contains("(false)"));
@@ -129,8 +130,7 @@ impl World {
         if self.server_paused_until > self.now {
             return;
         }
-        let (text, wishes) =
-            people::command(&mut self.chances.people, self.scenario.services, &server.tree.services);
+        let (text, wishes) = people::command(&mut self.chances.people, &self.scenario, &server.tree.services);
         self.tally.commands += 1;
         note!(self, "people: {text}");
         self.serve(|server, now, round, watchers| server.change_tree(now, wishes, round, watchers));

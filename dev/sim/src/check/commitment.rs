@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::machine::{self, Machine};
 
 pub(super) fn fits(machine: &Machine) -> Result<(), String> {
-    let total = machine::info(machine.index).resources;
+    let total = machine::info(machine.index, machine.size).resources;
     let (mut cpu, mut mem, mut disk) = (0, 0, 0);
     let mut ports = BTreeSet::new();
     for (task, container) in machine.present() {

@@ -27,7 +27,11 @@ impl Offers {
 
     pub(super) fn after(&mut self, input: &kernel::Input, effects: &[kernel::Effect]) -> Result<(), String> {
         let fresh = self.fresh_launches(effects)?;
-        if let kernel::Input::FromFramework { call: Call::Accept { offers, .. }, .. } = input {
+        if let kernel::Input::FromFramework { call: Call::Accept { offers, launches, .. }, .. } = input {
+            let is_asked_for = |task: &TaskId| launches.iter().any(|spec| spec.task == *task);
+            if let Some((_, spec)) = fresh.iter().find(|(_, spec)| !is_asked_for(&spec.task)) {
+                return Err(format!("offers: task {} was launched and not asked for", spec.task));
+            }
             if !fresh.is_empty() {
                 self.accepted(offers, &fresh)?;
             }
