@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,37 +168,6 @@ impl AgentHandle {
             }
         }
         self.inner.machine.logs(&known, wish)
-    }
-
-    /// Where the log segments of `task` lie; none when it is not known or has never started.
-    pub async fn log_directory(&self, task: &TaskId) -> Option<PathBuf> {
-        self.check_known(task).await.ok()?;
-        Some(self.inner.machine.of(task).log).filter(|dir| dir.is_dir())
-    }
-
-    /// Makes a network namespace on the cloud's bridge for work that is no task, such as a build. It reaches out and
-    /// is reached by nobody. What is not closed goes with the next start of an agent.
-    ///
-    /// # Errors
-    /// When `name` cannot name a file or is taken, or the kernel refuses.
-    pub async fn open_namespace(&self, name: &str) -> Result<PathBuf, Reason> {
-        match self.inner.machine.network.attach(name, &[]).await {
-            Ok(attachment) => Ok(attachment.namespace),
-            Err(error) => {
-                let reason = Reason::new(sentence::of(&error));
-                Err(match error.hint() {
-                    Some(hint) => reason.with_hint(hint),
-                    None => reason,
-                })
-            }
-        }
-    }
-
-    /// Removes a namespace made by [`AgentHandle::open_namespace`]; none is fine.
-    pub async fn close_namespace(&self, name: &str) {
-        if let Err(error) = self.inner.machine.network.detach(name).await {
-            tracing::warn!(name, error = sentence::of(&error), "a network namespace stays");
-        }
     }
 
     /// What a running task uses now.
