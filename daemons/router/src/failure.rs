@@ -39,7 +39,7 @@ impl Failure {
 
     pub(crate) fn no_backend(service: &ServiceId, why: &Reason, traffic: Arc<Traffic>) -> Self {
         let why_text = if why.text.is_empty() { "none is running" } else { &why.text };
-        let text = format!("{service} has no healthy instance: {why_text}");
+        let text = format!("no instance of {service} can answer: {why_text}");
         let hint = why
             .hint
             .clone()

@@ -1,5 +1,6 @@
 //! One request from a client to a backend and back: the order of steps. Each step is elsewhere.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -39,22 +40,30 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 const FRESH_ENOUGH_MS: u64 = 1_000;
 
 /// Answers one request, in any case.
-pub(crate) async fn answer(
+///
+/// What needs no waiting is done at once, and not in the future: hyper moves the future to where it is polled, so
+/// everything it holds is copied for every request.
+pub(crate) fn answer(
     connection: Arc<ClientConnection>,
     request: Request<Incoming>,
-) -> Response<ProxyBody> {
+) -> impl Future<Output = Result<Response<ProxyBody>, Infallible>> {
     let started = Instant::now();
     let turn = connection.begin(request.version() == Version::HTTP_2);
     let id = CarriedId::of(&request, &turn.connection().router);
     let wants_html = page::wants_html(request.headers());
-    let failure = match carry(turn, request, &id, started).await {
-        Ok(response) => return response,
-        Err(failure) => failure,
-    };
-    if let Some(traffic) = &failure.traffic {
-        traffic.count(failure.page.status.as_u16(), started.elapsed(), true);
+    let outbound = prepare(&turn, request, &id);
+    async move {
+        let carried = match outbound {
+            Ok(outbound) => carry(turn, outbound, started).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(carried.unwrap_or_else(|failure| {
+            if let Some(traffic) = &failure.traffic {
+                traffic.count(failure.page.status.as_u16(), started.elapsed(), true);
+            }
+            failure.page.respond(wants_html, id.as_bytes())
+        }))
     }
-    failure.page.respond(wants_html, id.as_bytes())
 }
 
 /// The client's id if it may pass, else a new one.
@@ -79,18 +88,21 @@ impl CarriedId {
     }
 }
 
-/// Finds the backend, sends the request there, and returns the response when its header has come.
-async fn carry(
-    turn: Turn,
-    mut request: Request<Incoming>,
-    id: &CarriedId,
-    started: Instant,
-) -> Result<Response<ProxyBody>, Failure> {
-    let upgrade = if request.headers().contains_key(header::UPGRADE) {
-        Some(hyper::upgrade::on(&mut request))
-    } else {
-        None
-    };
+/// A request that is ready to be sent, and where to.
+struct Outbound {
+    lease: Lease,
+    writer: RequestWriter,
+    method: Method,
+    /// The client's header map, emptied: it becomes the response's, so that its memory is used again.
+    spare: HeaderMap,
+    /// The client's side of the upgrade it asked for.
+    upgrade: Option<OnUpgrade>,
+}
+
+/// Finds the backend and puts the request into bytes.
+fn prepare(turn: &Turn, mut request: Request<Incoming>, id: &CarriedId) -> Result<Outbound, Failure> {
+    let has_upgrade = request.headers().contains_key(header::UPGRADE);
+    let upgrade = has_upgrade.then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     let framing = request_head::framing(&parts, &body);
     let wishes = Wishes::of(&parts, framing);
@@ -102,75 +114,78 @@ async fn carry(
     if wishes.expects_continue {
         writer.hold_body(CONTINUE_PATIENCE);
     }
-    // The client's map becomes the response's: its memory is used again.
     let mut spare = parts.headers;
     spare.clear();
-    let sent = send(&turn, lease, writer, &parts.method, &mut spare).await?;
-    sent.lease.traffic.count(sent.head.status.as_u16(), started.elapsed(), false);
-    if sent.head.status != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(respond(sent, turn));
-    }
-    switch(sent, turn, upgrade.filter(|_| wishes.upgrade.is_some()))
+    Ok(Outbound {
+        lease,
+        writer,
+        method: parts.method,
+        spare,
+        upgrade: upgrade.filter(|_| wishes.upgrade.is_some()),
+    })
 }
 
-/// A request that has got its response header.
-struct Sent {
-    exchange: Exchange,
-    head: ResponseHead,
-    lease: Lease,
+/// Sends the request, and returns the response when its header has come.
+async fn carry(turn: Turn, mut outbound: Outbound, started: Instant) -> Result<Response<ProxyBody>, Failure> {
+    let (exchange, head) = send(&turn, &mut outbound).await?;
+    let Outbound { lease, upgrade, .. } = outbound;
+    lease.traffic.count(head.status.as_u16(), started.elapsed(), false);
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        switch(exchange, head, lease, turn, upgrade)
+    } else {
+        Ok(respond(exchange, head, lease, turn))
+    }
 }
 
 /// Sends the request, and once more elsewhere if nothing of it can have had an effect.
-async fn send(
-    turn: &Turn,
-    mut lease: Lease,
-    mut writer: RequestWriter,
-    method: &Method,
-    spare: &mut HeaderMap,
-) -> Result<Sent, Failure> {
+async fn send(turn: &Turn, outbound: &mut Outbound) -> Result<(Exchange, ResponseHead), Failure> {
     let router = &turn.connection().router;
-    let is_replayable = method.is_idempotent();
+    let is_replayable = outbound.method.is_idempotent();
     let mut max_idle_ms = if is_replayable { u64::MAX } else { FRESH_ENOUGH_MS };
     let mut may_retry = true;
     loop {
+        let lease = &mut outbound.lease;
         let now_ms = router.clock.now_ms();
         let kept = if max_idle_ms == 0 { None } else { lease.pool.take(now_ms, max_idle_ms) };
         let is_kept = kept.is_some();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => match UpstreamConnection::open(lease.endpoint, router.config.connect_timeout).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    lease.avoid_until(now_ms.saturating_add(millis(router.config.avoid_refusing_for)));
-                    let Some(other) = may_retry.then(|| router.admit_elsewhere(&lease)).flatten() else {
-                        return Err(Failure::connect(&lease, &error));
-                    };
-                    lease.traffic.count_retry();
-                    (lease, may_retry) = (other, false);
-                    continue;
-                }
-            },
+        let opened = match kept {
+            Some(connection) => Ok(connection),
+            // Boxed, since most requests need no new connection.
+            None => Box::pin(UpstreamConnection::open(lease.endpoint, router.config.connect_timeout)).await,
         };
+        let connection = match opened {
+            Ok(connection) => connection,
+            Err(error) => {
+                lease.avoid_until(now_ms.saturating_add(millis(router.config.avoid_refusing_for)));
+                let Some(other) = may_retry.then(|| router.admit_elsewhere(lease)).flatten() else {
+                    return Err(Failure::connect(lease, &error));
+                };
+                lease.traffic.count_retry();
+                (*lease, may_retry) = (other, false);
+                continue;
+            }
+        };
+        let writer = std::mem::take(&mut outbound.writer);
         let mut exchange = Exchange::new(connection, writer, router.config.max_response_header_bytes);
-        let error = match response_head(&mut exchange, turn, method, spare).await {
-            Ok(head) => return Ok(Sent { exchange, head, lease }),
+        let error = match response_head(&mut exchange, turn, &outbound.method, &mut outbound.spare).await {
+            Ok(head) => return Ok((exchange, head)),
             Err(error) => error,
         };
         let is_untouched =
             exchange.writer.sent() == 0 || (is_kept && is_replayable && !exchange.has_answered());
         let is_closed = matches!(error, ExchangeError::Closed(_));
         if !(may_retry && is_closed && is_untouched && exchange.writer.can_rewind()) {
-            return Err(Failure::exchange(&lease, &error, exchange.writer.is_done()));
+            return Err(Failure::exchange(lease, &error, exchange.writer.is_done()));
         }
         // A kept connection that died says nothing about its backend, except that its other ones may be dead too.
         lease.pool.clear();
         lease.traffic.count_retry();
-        writer = exchange.writer;
-        writer.rewind();
-        if let Some(other) = router.admit_elsewhere(&lease) {
-            lease = other;
+        outbound.writer = exchange.writer;
+        outbound.writer.rewind();
+        if let Some(other) = router.admit_elsewhere(lease) {
+            *lease = other;
         } else if !is_kept {
-            return Err(Failure::exchange(&lease, &error, true));
+            return Err(Failure::exchange(lease, &error, true));
         }
         (may_retry, max_idle_ms) = (false, 0);
     }
@@ -206,8 +221,7 @@ async fn response_head(
 }
 
 /// The response for the client: its body at once if it is all there, else as it comes.
-fn respond(sent: Sent, turn: Turn) -> Response<ProxyBody> {
-    let Sent { mut exchange, head, lease } = sent;
+fn respond(mut exchange: Exchange, head: ResponseHead, lease: Lease, turn: Turn) -> Response<ProxyBody> {
     exchange.connection.set_max_idle_ms(head.max_idle_ms);
     let whole = whole_body(&mut exchange, head.framing);
     let body = match whole {
@@ -249,9 +263,14 @@ fn whole_body(exchange: &mut Exchange, framing: Framing) -> Option<bytes::Bytes>
 }
 
 /// The backend speaks another protocol from here on, and so does the client.
-fn switch(sent: Sent, turn: Turn, upgrade: Option<OnUpgrade>) -> Result<Response<ProxyBody>, Failure> {
-    let Some(upgrade) = upgrade else { return Err(Failure::unasked_upgrade(&sent.lease)) };
-    let Sent { exchange, head, lease } = sent;
+fn switch(
+    exchange: Exchange,
+    head: ResponseHead,
+    lease: Lease,
+    turn: Turn,
+    upgrade: Option<OnUpgrade>,
+) -> Result<Response<ProxyBody>, Failure> {
+    let Some(upgrade) = upgrade else { return Err(Failure::unasked_upgrade(&lease)) };
     let mut response = Response::new(ProxyBody::empty());
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;

@@ -1,6 +1,5 @@
 //! Serves one client connection.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -50,10 +49,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&connection)));
-    let service = service_fn(|request| {
-        let connection = Arc::clone(&connection);
-        async move { Ok::<_, Infallible>(proxy::answer(connection, request).await) }
-    });
+    let service = service_fn(|request| proxy::answer(Arc::clone(&connection), request));
     let mut serving = pin!(http.serve_connection_with_upgrades(io, service));
     let (mut is_known, mut is_finishing) = (false, false);
     let served = poll_fn(|cx| {

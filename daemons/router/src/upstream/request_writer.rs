@@ -36,6 +36,22 @@ pub(crate) struct RequestWriter {
     hold: Option<Pin<Box<Sleep>>>,
 }
 
+/// A writer with nothing to write: what stands in while the true one is at work.
+impl Default for RequestWriter {
+    fn default() -> Self {
+        Self {
+            head: Vec::new(),
+            head_at: 0,
+            body: None,
+            framing: Framing::Empty,
+            queue: VecDeque::new(),
+            sent: 0,
+            is_body_spent: false,
+            hold: None,
+        }
+    }
+}
+
 /// Why a request could not be written.
 #[derive(Debug, Error)]
 pub(crate) enum WriteError {
@@ -54,16 +70,7 @@ impl RequestWriter {
             Framing::Empty => None,
             _ => Some(body),
         };
-        Self {
-            head,
-            head_at: 0,
-            body,
-            framing,
-            queue: VecDeque::new(),
-            sent: 0,
-            is_body_spent: false,
-            hold: None,
-        }
+        Self { head, body, framing, ..Self::default() }
     }
 
     /// Keeps the body back until [`RequestWriter::release`], at most for `patience`.

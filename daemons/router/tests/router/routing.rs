@@ -56,7 +56,7 @@ async fn a_known_service_without_an_instance_is_a_503_with_its_reason() {
     stage.route(Some("shop.localhost"), "/", "shop").await;
     let text = stage.get("shop.localhost", "/").await;
     assert!(text.starts_with("HTTP/1.1 503 "), "{text}");
-    let why = "shop has no healthy instance: starting: waiting for health check GET /health\n";
+    let why = "no instance of shop can answer: starting: waiting for health check GET /health\n";
     assert!(text.contains(why) && text.contains("kogge why shop"), "{text}");
     assert_eq!((field(&text, "retry-after"), field(&text, "x-kogge-error")), (Some("1"), Some("no-backend")));
     let (_, reading) = stage.router.traffic().remove(0);
