@@ -64,3 +64,20 @@ fn unknown_words_are_refused_with_code_2() {
     let output = Command::new(KOGGE).args(["ps", "--data", "/nonexistent"]).output().unwrap();
     assert!(!output.status.success() && said(&output).contains("no cloud runs"), "{}", said(&output));
 }
+
+#[test]
+fn g4_an_empty_state_beside_running_tasks_is_refused_and_no_task_is_touched() {
+    let cloud = CloudUnderTest::up(KOGGE);
+    cloud.ok(&["deploy", "--name", "worker", "--command", "while true; do sleep 1; done"]);
+    let before = cloud.healthy("worker", 1);
+    cloud.ok(&["down", "--keep-tasks"]);
+    let (state, aside) = (cloud.data().join("state"), cloud.data().join("state.aside"));
+    std::fs::rename(&state, &aside).unwrap();
+    let told = cloud.fails(&["up", "--detach", "--doors", "ephemeral"]);
+    assert!(told.contains("belongs to cluster"), "{told}");
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    cloud.start();
+    assert_eq!(before[0]["pid"], cloud.healthy("worker", 1)[0]["pid"]);
+    cloud.down();
+}

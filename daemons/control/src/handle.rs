@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kogge_model::id::ClusterId;
 use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 use kogge_model::view::{DoorsView, EventView};
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) tasks: Arc<dyn TaskAccess>,
     pub(crate) images: Arc<dyn Images>,
     pub(crate) facts: Facts,
+    pub(crate) cluster: ClusterId,
     pub(crate) down: watch::Sender<Option<Down>>,
 }
 
@@ -90,6 +92,12 @@ impl Handle {
             Ok(Err(_)) => Err(Refusal::ending()),
             Ok(Ok(result)) => result,
         }
+    }
+
+    /// The cluster this server leads.
+    #[must_use]
+    pub fn cluster(&self) -> &ClusterId {
+        &self.inner.cluster
     }
 
     /// Resolves, with the reason, when control has ended by itself.

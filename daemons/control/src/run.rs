@@ -64,7 +64,7 @@ pub async fn start(
     let fresh = seed::draw()?;
     let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let cluster = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
-    let settings = Settings { cluster, term: Term(leadership.fence()), config };
+    let settings = Settings { cluster: cluster.clone(), term: Term(leadership.fence()), config };
     let cloud = load::cloud(store.as_ref(), settings, clock::now()).await?;
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
@@ -93,6 +93,7 @@ pub async fn start(
         tasks: ports.tasks,
         images: ports.images,
         facts,
+        cluster,
         down: watch::channel(None).0,
     };
     Ok(Handle { inner: Arc::new(inner) })

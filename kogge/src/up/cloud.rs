@@ -77,7 +77,7 @@ impl Cloud {
         .await
         .map_err(|error| start_failure(&error, place))?;
         let stores = Stores { images: images.clone(), workers: Workers::new(WORKERS) };
-        let agent = Agent::start(agent_config(args, place), links.agent, stores).await.map_err(|error| {
+        let agent = Agent::start(agent_config(args, place, &control), links.agent, stores).await.map_err(|error| {
             let failed = failure("cannot start the agent", &error);
             match error.hint() {
                 Some(hint) => failed.with_hint(hint),
@@ -139,10 +139,12 @@ fn start_failure(error: &kogge_control::StartError, place: &Place) -> Failure {
     failure("control cannot take over the state", error).with_hint(hint)
 }
 
-fn agent_config(args: &UpArgs, place: &Place) -> AgentConfig {
+fn agent_config(args: &UpArgs, place: &Place, control: &Handle) -> AgentConfig {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let mut config =
         AgentConfig::new(place.data.join("agent"), place.runtime().join("agent"), place.tag(), loopback);
+    // With an empty or foreign state this start is refused: absence of state is never an order to kill (G4).
+    config.cluster = Some(control.cluster().clone());
     config.name.clone_from(&args.name);
     config.attributes.extend(args.attributes.iter().cloned());
     config.hidden = vec![place.data.clone(), place.runtime()];

@@ -118,7 +118,7 @@ impl Buildah {
     pub(crate) fn pull(&self, layout: &Path) -> Vec<OsString> {
         let mut line = self.line(&["pull", "--quiet", "--signature-policy"]);
         line.push(self.policy().into());
-        line.push(transport(layout));
+        line.push(transport(layout, ""));
         line
     }
 
@@ -132,7 +132,7 @@ impl Buildah {
         let mut line = self.line(&["push", "--quiet", "--signature-policy"]);
         line.push(self.policy().into());
         line.push(tag.into());
-        line.push(transport(layout));
+        line.push(transport(layout, ":image"));
         line
     }
 
@@ -147,10 +147,11 @@ impl Buildah {
     }
 }
 
-fn transport(layout: &Path) -> OsString {
+/// containers-transports(5), `oci:`: without a name, the only image of the layout.
+fn transport(layout: &Path, name: &str) -> OsString {
     let mut text = OsString::from("oci:");
     text.push(layout);
-    text.push(":image");
+    text.push(name);
     text
 }
 
