@@ -82,9 +82,9 @@ impl Refused {
     }
 
     pub(crate) fn invalid(faults: Vec<Fault>) -> Self {
-        let detail = match faults.len() {
-            1 => "a field breaks a rule".to_owned(),
-            count => format!("{count} fields break rules"),
+        let detail = match faults.as_slice() {
+            [fault] => format!("{}: {}", fault.field, fault.rule),
+            faults => format!("{} fields break rules", faults.len()),
         };
         let mut refused = Self::new(INVALID, detail);
         refused.0.faults = faults;

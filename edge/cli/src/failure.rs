@@ -1,5 +1,6 @@
 //! A command that did not do what was asked, as it is told to people.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
@@ -12,13 +13,15 @@ pub struct Failure {
     text: String,
     hint: Option<String>,
     code: u8,
+    /// Fields of the request that break rules.
+    fields: Vec<String>,
 }
 
 impl Failure {
     /// A failure with exit code 1.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), hint: None, code: 1 }
+        Self { text: without_numbers(&text.into()), hint: None, code: 1, fields: Vec::new() }
     }
 
     /// Arguments that make no sense: exit code 2.
@@ -36,7 +39,21 @@ impl Failure {
 
     /// Whoever read our output has gone: nothing to tell, nobody to tell it to. 128 + SIGPIPE, as a shell says it.
     fn output_closed() -> Self {
-        Self { text: String::new(), hint: None, code: 141 }
+        Self { code: 141, ..Self::new("") }
+    }
+
+    /// Whoever typed something that breaks rules is told where the words of `command` are explained.
+    pub(crate) fn in_command(self, command: &str) -> Self {
+        if self.hint.is_some() || self.fields.is_empty() {
+            return self;
+        }
+        let help = format!("see `kogge {command} --help`");
+        let options = if command == "deploy" { deploy_options(&self.fields) } else { BTreeSet::new() };
+        if options.is_empty() {
+            return self.with_hint(help);
+        }
+        let options: Vec<&str> = options.into_iter().collect();
+        self.with_hint(format!("check {}; {help}", options.join(", ")))
     }
 
     /// The process's exit code.
@@ -83,7 +100,11 @@ impl Error for Failure {}
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self { hint: error.hint(), ..Self::new(Self::chain(&error)) }
+        let fields = match &error {
+            ClientError::Refused(problem) => problem.faults.iter().map(|fault| fault.field.clone()).collect(),
+            _ => Vec::new(),
+        };
+        Self { hint: error.hint(), fields, ..Self::new(Self::chain(&error)) }
     }
 }
 
@@ -116,6 +137,48 @@ impl From<io::Error> for Failure {
         }
         Self::new(format!("cannot write the output: {error}"))
     }
+}
+
+/// Options of `kogge deploy` by the last word of the fields they set.
+const DEPLOY_OPTIONS: [(&str, &str); 20] = [
+    ("name", "--name"),
+    ("image", "--image"),
+    ("command", "--command"),
+    ("env", "--env"),
+    ("cpu_millis", "--cpus"),
+    ("mem_bytes", "--mem"),
+    ("disk_bytes", "--disk"),
+    ("pids", "--pids"),
+    ("instances", "--instances"),
+    ("network", "--network"),
+    ("ports", "--port"),
+    ("health", "--health"),
+    ("constraints", "--on"),
+    ("routes", "--host"),
+    ("user", "--user"),
+    ("min_healthy_percent", "--min-healthy"),
+    ("max_surge_percent", "--max-surge"),
+    ("deadline_ms", "--deadline"),
+    ("kill_grace_ms", "--kill-grace"),
+    ("drain_ms", "--drain"),
+];
+
+fn deploy_options(fields: &[String]) -> BTreeSet<&'static str> {
+    let words = fields.iter().flat_map(|field| field.split(['.', '[']));
+    let option =
+        |word: &str| DEPLOY_OPTIONS.iter().find(|(field, _)| *field == word).map(|(_, option)| *option);
+    words.filter_map(option).collect()
+}
+
+/// Numbers of errors of the kernel say nothing that its words do not.
+fn without_numbers(text: &str) -> String {
+    let mut rest = text;
+    let mut plain = String::new();
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        plain.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
 }
 
 /// Tells `failure`: `error: …`, an empty line, `hint: …`. Colour only repeats the words.
@@ -151,6 +214,23 @@ mod tests {
             told(&Failure::new("it broke").with_hint("mend it")),
             "error: it broke\n\nhint: mend it\n"
         );
+    }
+
+    #[test]
+    fn broken_rules_lead_to_the_options_that_broke_them() {
+        let fields =
+            ["template.limits.mem_bytes", "health.check", "constraints[1]"].map(str::to_owned).to_vec();
+        let failure = Failure { fields, ..Failure::new("3 fields break rules") };
+        let hint = "check --health, --mem, --on; see `kogge deploy --help`";
+        assert_eq!(failure.clone().in_command("deploy").hint(), Some(hint));
+        assert_eq!(failure.in_command("scale").hint(), Some("see `kogge scale --help`"));
+        assert_eq!(Failure::new("it broke").in_command("deploy").hint(), None);
+    }
+
+    #[test]
+    fn numbers_of_the_kernel_are_left_out() {
+        let text = format!("cannot open f: {}: then", io::Error::from_raw_os_error(2));
+        assert_eq!(Failure::new(text).text(), "cannot open f: No such file or directory: then");
     }
 
     #[test]

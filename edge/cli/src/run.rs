@@ -25,6 +25,11 @@ pub enum Outcome {
 /// # Errors
 /// When it does not do what was asked; see [`Failure`].
 pub async fn run(cli: Cli) -> Result<Outcome, Failure> {
+    let word = cli.command.word();
+    dispatch(cli).await.map_err(|failure| failure.in_command(word))
+}
+
+async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     let Cli { global, command } = cli;
     let mut context = Context::new(&global);
     let context = &mut context;

@@ -14,7 +14,8 @@ pub struct InstanceView {
     pub instance: String,
     /// The task that is this instance now (or was, when it has ended).
     pub task: String,
-    /// `staging`, `starting`, `running`, `stopping`, `finished`, `failed`, `killed`, `lost` or `rejected`.
+    /// `waiting` (to be started again), `staging`, `starting`, `running`, `stopping`; ended: `finished`, `failed`,
+    /// `killed`, `lost` or `rejected`.
     pub state: String,
     /// Whether it may get requests.
     pub healthy: bool,

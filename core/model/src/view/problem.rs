@@ -40,10 +40,9 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.detail.is_empty() { &self.title } else { &self.detail })?;
-        for fault in &self.faults {
-            write!(f, "\n  {}: {}", fault.field, fault.rule)?;
-        }
-        Ok(())
+        // One fault alone is the detail already.
+        let listed = if self.faults.len() > 1 { self.faults.as_slice() } else { &[] };
+        listed.iter().try_for_each(|fault| write!(f, "\n  {}: {}", fault.field, fault.rule))
     }
 }
 

@@ -128,3 +128,32 @@ pub enum Command {
         args: Vec<OsString>,
     },
 }
+
+impl Command {
+    /// The word it is called by.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::Status => "status",
+            Self::Doors => "doors",
+            Self::Create(_) => "create",
+            Self::Apps => "apps",
+            Self::Deploy(_) => "deploy",
+            Self::Ps(_) => "ps",
+            Self::Scale(_) => "scale",
+            Self::Restart(_) => "restart",
+            Self::Stop(_) => "stop",
+            Self::Destroy(_) => "destroy",
+            Self::Logs(_) => "logs",
+            Self::Exec(_) => "exec",
+            Self::Why { .. } => "why",
+            Self::Image(_) => "image",
+            Self::Events => "events",
+            Self::Completion { .. } => "completion",
+            Self::Man(_) => "man",
+            Self::Shim { .. } => "shim",
+            Self::Hook { .. } => "hook",
+        }
+    }
+}

@@ -52,11 +52,12 @@ async fn follow(client: &Client, mut deployment: DeploymentView) -> Result<Deplo
 }
 
 fn line(deployment: &DeploymentView) -> String {
-    let DeploymentView { service, healthy, wanted, .. } = deployment;
-    let waiting = deployment.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let DeploymentView { service, healthy, wanted, reason, .. } = deployment;
+    let counts = || format!("{healthy} of {wanted} healthy");
+    let waiting = reason.clone().unwrap_or_else(counts);
     match deployment.state {
-        DeploymentState::RollingBack => format!("{service}: going back to what ran before{waiting}"),
-        _ => format!("{service}: {healthy} of {wanted} healthy{waiting}"),
+        DeploymentState::RollingBack => format!("{service}: going back to what ran before: {waiting}"),
+        _ => format!("{service}: {waiting}"),
     }
 }
 
@@ -87,6 +88,9 @@ impl Show for ChangeView {
         self.deployments.iter().try_for_each(|deployment| match &deployment.url {
             Some(url) if deployment.state == DeploymentState::Done && deployment.wanted > 0 => {
                 writeln!(page.out, "{url}")
+            }
+            _ if deployment.state == DeploymentState::Done && deployment.wanted == 0 => {
+                writeln!(page.out, "{}: no instance runs", deployment.service)
             }
             _ => {
                 let DeploymentView { service, healthy, wanted, state, .. } = deployment;
@@ -151,7 +155,8 @@ mod tests {
     fn a_finished_deployment_is_told_by_its_url() {
         let done = deployment(DeploymentState::Done, None);
         let running = deployment(DeploymentState::Running, Some("waiting for health"));
-        assert_eq!(line(&running), "hello: 1 of 3 healthy: waiting for health");
+        assert_eq!(line(&running), "hello: waiting for health");
+        assert_eq!(line(&deployment(DeploymentState::Running, None)), "hello: 1 of 3 healthy");
         let change =
             ChangeView { revision: Some(7), deployments: vec![done, running], ..ChangeView::default() };
         assert_eq!(told(&change), "http://hello.localhost/\nhello: 1 of 3 healthy, running\n");
