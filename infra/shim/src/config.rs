@@ -151,7 +151,7 @@ pub enum ConfigError {
 }
 
 impl ShimConfig {
-    /// Writes `shim.json` into `dir`, replacing it as a whole.
+    /// Writes `shim.json` into `dir`, replacing it as a whole. Not synced: no container outlives a loss of power.
     ///
     /// # Errors
     /// When the directory cannot be written.

@@ -4,8 +4,16 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Writes `bytes` to `path` by way of a synced temporary file beside it, and syncs the directory.
+/// Writes `bytes` to `path` by way of a temporary file beside it: whoever reads sees all of it or nothing. A loss of
+/// power may take it.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("json.tmp");
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)
+}
+
+/// The same, and it is on the disk when this returns.
+pub(crate) fn replace_file_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("json.tmp");
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;

@@ -31,7 +31,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two looks at something that has no signal of its own.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What became of a task.
 #[derive(Debug)]

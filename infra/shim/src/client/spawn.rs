@@ -5,15 +5,18 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::recover::destroy;
+use super::recover::{LOOK_EVERY, destroy};
 use super::{Client, ShimProgram};
 use crate::protocol::{Answer, AnswerLine, LOCK_FILE, Pong, TALK_FILE};
+
+/// How long the directory may seem to be taken.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A task that was started.
 #[derive(Debug)]
@@ -55,7 +58,8 @@ pub enum SpawnError {
 /// # Errors
 /// See [`SpawnError`].
 pub async fn spawn(program: &ShimProgram, dir: &Path, deadline: Duration) -> Result<Started, SpawnError> {
-    let mut child = start(program, dir)?;
+    let lock = take_lock(dir).await?;
+    let mut child = start(program, dir, lock)?;
     let answer = tokio::time::timeout(deadline, first_answer(&mut child)).await;
     let failed = match answer {
         Ok(Ok(Some(Answer::Pong(pong)))) => {
@@ -75,10 +79,21 @@ pub async fn spawn(program: &ShimProgram, dir: &Path, deadline: Duration) -> Res
     Err(failed)
 }
 
-fn start(program: &ShimProgram, dir: &Path) -> Result<Child, SpawnError> {
+/// Locks the directory for the shim. A process that is being started beside this one holds copies of all
+/// descriptors for a moment, also of a lock that was given up.
+async fn take_lock(dir: &Path) -> Result<File, SpawnError> {
     let lock = create(dir, LOCK_FILE).map_err(SpawnError::Start)?;
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| SpawnError::Taken { dir: dir.to_owned() })?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    while rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= deadline {
+            return Err(SpawnError::Taken { dir: dir.to_owned() });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(lock)
+}
+
+fn start(program: &ShimProgram, dir: &Path, lock: File) -> Result<Child, SpawnError> {
     let talk = create(dir, TALK_FILE).map_err(SpawnError::Start)?;
     Command::new(program.path())
         .arg0("kogge")

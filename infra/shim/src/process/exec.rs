@@ -2,12 +2,18 @@
 
 use std::os::fd::OwnedFd;
 
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 use oci_spec::runtime::{Spec, UserBuilder};
 
+use super::connection::Pending;
+use super::ending::exit_of;
 use super::helper::Helper;
-use crate::engine::{Joining, JoiningStdio};
-use crate::protocol::{ExecRequest, Failure, Fault};
+use super::supervisor::Supervisor;
+use crate::engine::{Joined, Joining, JoiningStdio};
+use crate::protocol::{Answer, ExecEnded, ExecRequest, ExecStarted, Failure, Fault};
+use crate::sys;
 
 /// One of them.
 #[derive(Debug)]
@@ -27,6 +33,75 @@ pub(super) enum ExecStage {
     Joining(Helper),
     /// It runs.
     Running(Pid),
+}
+
+impl Supervisor {
+    /// Reads what helpers of execs have to say.
+    pub(super) fn collect_reports(&mut self) {
+        self.read_reports();
+        if !self.execs.iter().any(|exec| matches!(exec.stage, ExecStage::Joining(_))) {
+            self.early.clear();
+        }
+    }
+
+    fn read_reports(&mut self) {
+        let mut index = 0;
+        while index < self.execs.len() {
+            let exec = &self.execs[index];
+            let outcome = match &exec.stage {
+                ExecStage::Joining(helper) => helper.outcome(),
+                ExecStage::Running(_) => None,
+            };
+            match outcome {
+                Some(Ok(joined)) => self.exec_started(index, joined),
+                Some(Err(text)) => {
+                    let exec = self.execs.remove(index);
+                    self.answer_exec(&exec, Answer::Failed(Failure::new(Fault::System, text)));
+                    continue;
+                }
+                None => {}
+            }
+            index += 1;
+        }
+    }
+
+    fn exec_started(&mut self, index: usize, joined: Joined) {
+        let has_ended = self.early.iter().any(|(pid, _)| *pid == joined.pid);
+        let exec = &mut self.execs[index];
+        if exec.connection.is_none() && !exec.is_detached && !has_ended {
+            let _ = sys::signal_child(joined.pid, Signal::SIGKILL as i32);
+        }
+        exec.stage = ExecStage::Running(joined.pid);
+        let started = ExecStarted { exec: exec.id, pid: joined.pid.as_raw().unsigned_abs() };
+        let connection = exec.connection;
+        if let Some(connection) = self.connection(connection) {
+            connection.answer(Answer::ExecStarted(started), joined.terminal);
+        }
+        if let Some(early) = self.early.iter().position(|(pid, _)| *pid == joined.pid) {
+            let (pid, status) = self.early.swap_remove(early);
+            self.end_exec(pid, status);
+        }
+    }
+
+    /// Whether `pid` was an exec, which is over now.
+    pub(super) fn end_exec(&mut self, pid: Pid, status: WaitStatus) -> bool {
+        let is_it = |exec: &Exec| matches!(exec.stage, ExecStage::Running(own) if own == pid);
+        let (Some(index), Some(exit)) = (self.execs.iter().position(is_it), exit_of(status)) else {
+            return false;
+        };
+        let exec = self.execs.remove(index);
+        self.answer_exec(&exec, Answer::ExecEnded(ExecEnded { exec: exec.id, exit }));
+        true
+    }
+
+    /// The last word on an exec.
+    fn answer_exec(&mut self, exec: &Exec, answer: Answer) {
+        let connection = exec.connection;
+        if let Some(connection) = self.connection(connection) {
+            connection.answer(answer, None);
+            connection.pending = Pending::Nothing;
+        }
+    }
 }
 
 /// What the runtime needs, from the request and the spec of the container's first process.

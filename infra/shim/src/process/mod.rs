@@ -10,6 +10,7 @@
 //!
 //! No thread, no runtime: the library that sets containers up forks. Start reading at [`supervisor`].
 
+mod children;
 mod connection;
 mod ending;
 mod exec;

@@ -11,11 +11,10 @@ use kogge_model::time::Timestamp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::connection::{Connection, Pending, Received};
-use super::ending::{exit_of, verdict};
 use super::exec::{Exec, ExecStage};
 use super::helper::Helper;
 use super::logs::Logs;
@@ -24,20 +23,11 @@ use super::{mounts, tell_spawner};
 use crate::cgroup::Cgroup;
 use crate::config::ShimConfig;
 use crate::engine::{Container, Joined};
-use crate::protocol::{Answer, EndedTask, ExecEnded, ExecStarted, Failure, Fault, PROTOCOL_VERSION, Pong};
+use crate::protocol::{Answer, EndedTask, Failure, Fault, Pong};
 use crate::sys;
 
 /// Clients at once; one more is let in by closing the oldest that asks nothing.
 const MAX_CONNECTIONS: usize = 64;
-
-/// Ends of unknown processes that are remembered; orphans of the task are among them.
-const MAX_EARLY: usize = 1_024;
-
-/// How long a task may take to end by itself when the machine shuts down and tells its shim to end.
-const TERMINATE_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Between two attempts to write `exit.json` on a disk in trouble.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long removing the cgroup may take.
 pub(super) const REMOVE_PATIENCE: Duration = Duration::from_secs(5);
@@ -58,17 +48,17 @@ pub(super) struct Supervisor {
     pub(super) asked_signal: Option<i32>,
     /// Set by `delete`: answer, then end.
     pub(super) is_done: bool,
-    signals: SignalFd,
+    pub(super) signals: SignalFd,
     listener: UnixListener,
-    connections: Vec<Connection>,
+    pub(super) connections: Vec<Connection>,
     next_connection: u64,
     /// Processes that ended while helpers were at work: a helper may yet report one of them (runc's execs come to
     /// the shim before their helper ends).
-    early: Vec<(Pid, WaitStatus)>,
+    pub(super) early: Vec<(Pid, WaitStatus)>,
     /// When the task is killed because the shim itself was told to end.
-    kill_at: Option<Instant>,
-    is_terminating: bool,
-    save_at: Option<Instant>,
+    pub(super) kill_at: Option<Instant>,
+    pub(super) is_terminating: bool,
+    pub(super) save_at: Option<Instant>,
     _lock: OwnedFd,
 }
 
@@ -249,158 +239,7 @@ impl Supervisor {
         }
     }
 
-    fn read_signals(&mut self) {
-        while let Ok(Some(info)) = self.signals.read_signal() {
-            if info.ssi_signo == Signal::SIGTERM as u32 {
-                self.terminate();
-            }
-        }
-        self.reap();
-    }
-
-    /// The machine shuts down: the task is asked to end, then made to, then the shim ends.
-    fn terminate(&mut self) {
-        self.is_terminating = true;
-        match &self.task {
-            Task::Running { pid, .. } => {
-                let _ = sys::signal_child(*pid, Signal::SIGTERM as i32);
-                self.asked_signal = Some(Signal::SIGTERM as i32);
-                self.kill_at.get_or_insert_with(|| Instant::now() + TERMINATE_PATIENCE);
-            }
-            Task::Starting(_) => self.kill_at = Some(Instant::now()),
-            Task::Ended(_) => self.is_done = true,
-        }
-    }
-
-    pub(super) fn reap(&mut self) {
-        let first = match &self.task {
-            // Its end must not be taken before it is known who it is.
-            Task::Starting(helper) => return reap_only(helper.pid()),
-            Task::Running { pid, .. } => Some(*pid),
-            Task::Ended(_) => None,
-        };
-        // Everyone is handled first and reaped then: until that, its process id means nobody else.
-        while let Some(status) = peek() {
-            let Some(pid) = status.pid() else { break };
-            if Some(pid) == first {
-                self.task_ended(pid, status);
-            } else if !self.end_exec(pid, status) {
-                // Started by a helper that has ended since, so its report is there.
-                self.collect_reports();
-                if !self.end_exec(pid, status) && self.early.len() < MAX_EARLY {
-                    self.early.push((pid, status));
-                }
-            }
-            let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
-        }
-    }
-
-    fn task_ended(&mut self, pid: Pid, status: WaitStatus) {
-        let (Task::Running { started_at, .. }, Some(exit)) = (&self.task, exit_of(status)) else { return };
-        let started_at = *started_at;
-        let oom_kills = self.cgroup.oom_kills().unwrap_or(0);
-        self.logs.drain();
-        let (exit, reason) = verdict(exit, oom_kills, self.asked_signal);
-        let ended = EndedTask {
-            v: PROTOCOL_VERSION,
-            task: self.config.task.clone(),
-            run: self.config.run,
-            pid: pid.as_raw().unsigned_abs(),
-            started_at,
-            ended_at: clock::now(),
-            exit,
-            reason,
-            oom_kills,
-            logged: self.logs.logged(),
-            log_lost: self.logs.lost(),
-        };
-        self.task = Task::Ended(Box::new(ended));
-        self.kill_at = None;
-        self.save_ended(Instant::now());
-    }
-
-    /// Persist, then tell.
-    fn save_ended(&mut self, now: Instant) {
-        let Task::Ended(ended) = &self.task else { return };
-        let is_saved = ended.save(&self.dir).is_ok();
-        self.save_at = (!is_saved).then(|| now + SAVE_EVERY);
-        for connection in &mut self.connections {
-            if matches!(connection.pending, Pending::End(_)) {
-                connection.pending = Pending::Nothing;
-                connection.answer(Answer::Ended((**ended).clone()), None);
-            }
-        }
-        self.is_done |= is_saved && self.is_terminating;
-    }
-
-    /// Reads what helpers of execs have to say.
-    fn collect_reports(&mut self) {
-        self.read_reports();
-        if !self.execs.iter().any(|exec| matches!(exec.stage, ExecStage::Joining(_))) {
-            self.early.clear();
-        }
-    }
-
-    fn read_reports(&mut self) {
-        let mut index = 0;
-        while index < self.execs.len() {
-            let exec = &self.execs[index];
-            let outcome = match &exec.stage {
-                ExecStage::Joining(helper) => helper.outcome(),
-                ExecStage::Running(_) => None,
-            };
-            match outcome {
-                Some(Ok(joined)) => self.exec_started(index, joined),
-                Some(Err(text)) => {
-                    let exec = self.execs.remove(index);
-                    self.answer_exec(&exec, Answer::Failed(Failure::new(Fault::System, text)), None, true);
-                    continue;
-                }
-                None => {}
-            }
-            index += 1;
-        }
-    }
-
-    fn exec_started(&mut self, index: usize, joined: Joined) {
-        let exec = &mut self.execs[index];
-        if exec.connection.is_none() && !exec.is_detached {
-            let _ = sys::signal_child(joined.pid, Signal::SIGKILL as i32);
-        }
-        exec.stage = ExecStage::Running(joined.pid);
-        let started = ExecStarted { exec: exec.id, pid: joined.pid.as_raw().unsigned_abs() };
-        let connection = exec.connection;
-        if let Some(connection) = self.connection(connection) {
-            connection.answer(Answer::ExecStarted(started), joined.terminal);
-        }
-        if let Some(early) = self.early.iter().position(|(pid, _)| *pid == joined.pid) {
-            let (pid, status) = self.early.swap_remove(early);
-            self.end_exec(pid, status);
-        }
-    }
-
-    /// Whether `pid` was an exec, which is over now.
-    fn end_exec(&mut self, pid: Pid, status: WaitStatus) -> bool {
-        let is_it = |exec: &Exec| matches!(exec.stage, ExecStage::Running(own) if own == pid);
-        let (Some(index), Some(exit)) = (self.execs.iter().position(is_it), exit_of(status)) else {
-            return false;
-        };
-        let exec = self.execs.remove(index);
-        self.answer_exec(&exec, Answer::ExecEnded(ExecEnded { exec: exec.id, exit }), None, true);
-        true
-    }
-
-    fn answer_exec(&mut self, exec: &Exec, answer: Answer, terminal: Option<OwnedFd>, is_last: bool) {
-        let connection = exec.connection;
-        if let Some(connection) = self.connection(connection) {
-            connection.answer(answer, terminal);
-            if is_last {
-                connection.pending = Pending::Nothing;
-            }
-        }
-    }
-
-    fn connection(&mut self, id: Option<u64>) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self, id: Option<u64>) -> Option<&mut Connection> {
         self.connections.iter_mut().find(|connection| Some(connection.id) == id)
     }
 
@@ -465,14 +304,4 @@ fn timeout(next: Option<Instant>, now: Instant) -> PollTimeout {
     let Some(next) = next else { return PollTimeout::NONE };
     let wait = next.saturating_duration_since(now) + Duration::from_micros(999);
     PollTimeout::try_from(wait.as_millis()).unwrap_or(PollTimeout::MAX)
-}
-
-/// A child that has ended, without reaping it.
-fn peek() -> Option<WaitStatus> {
-    waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).ok()
-}
-
-/// Reaps a helper, and nobody else.
-fn reap_only(helper: Pid) {
-    let _ = waitid(Id::Pid(helper), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
 }

@@ -54,6 +54,6 @@ impl EndedTask {
     /// Writes `exit.json`, synced, as a whole.
     pub(crate) fn save(&self, dir: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self).expect("an end is plain data");
-        crate::durable::replace_file(&dir.join(ENDED_FILE), &text)
+        crate::durable::replace_file_synced(&dir.join(ENDED_FILE), &text)
     }
 }

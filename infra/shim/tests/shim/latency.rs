@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use kogge_host::memory::Footprint;
+use kogge_shim::client::{null_stdio, spawn};
 use kogge_shim::config::EngineKind;
+use kogge_shim::protocol::ExecRequest;
 
-use crate::fixture::Fixture;
+use crate::fixture::{DEADLINE, Fixture};
 
 const ROUNDS: usize = 30;
 
@@ -26,7 +29,7 @@ fn start_latency_of_both_engines() {
             fixture.config.engine = engine;
             fixture.write();
             let begin = Instant::now();
-            fixture.try_start().unwrap();
+            fixture.block_on(spawn(fixture.program(), &fixture.dir, DEADLINE)).unwrap();
             times.push(begin.elapsed());
         }
     }
@@ -35,17 +38,37 @@ fn start_latency_of_both_engines() {
         "start: library {library:?}, runc {tool:?}, ratio {:.2}",
         library.as_secs_f64() / tool.as_secs_f64()
     );
-    let fixture = Fixture::new(&["sleep", "1000"]);
-    let client = fixture.start();
-    let shim = fixture.block_on(client.ping()).unwrap().shim_pid;
-    println!("shim: {:?}", kogge_host::memory::footprint(shim).unwrap());
-    let request = kogge_shim::protocol::ExecRequest { args: vec!["true".to_owned()], ..Default::default() };
+}
+
+#[test]
+#[ignore = "a measurement, not a verdict"]
+fn latency_of_an_exec_and_memory_of_a_supervisor() {
+    let fixtures: Vec<Fixture> = (0..20).map(|_| Fixture::new(&["sleep", "1000"])).collect();
+    fixtures.iter().for_each(Fixture::write);
+    let shims: Vec<u32> = fixtures
+        .iter()
+        .map(|fixture| {
+            fixture.block_on(spawn(fixture.program(), &fixture.dir, DEADLINE)).unwrap().pong.shim_pid
+        })
+        .collect();
+    let footprint = |what: &str| {
+        let mut all: Vec<_> =
+            shims.iter().map(|shim| kogge_host::memory::footprint(*shim).unwrap()).collect();
+        all.sort_by_key(|footprint| footprint.pss_bytes);
+        let Footprint { pss_bytes, private_bytes } = all[all.len() / 2];
+        println!("{what}: PSS {} KiB, private {} KiB", pss_bytes >> 10, private_bytes >> 10);
+    };
+    footprint("20 supervisors");
+    let request = ExecRequest { args: vec!["true".to_owned()], ..Default::default() };
     let mut execs = Vec::new();
     for _ in 0..ROUNDS {
-        let begin = Instant::now();
-        let stdio = kogge_shim::client::null_stdio().unwrap();
-        fixture.block_on(client.exec(request.clone(), Some(stdio))).unwrap();
-        execs.push(begin.elapsed());
+        for fixture in &fixtures[..3] {
+            let begin = Instant::now();
+            let client = kogge_shim::client::Client::new(&fixture.dir);
+            fixture.block_on(client.exec(request.clone(), Some(null_stdio().unwrap()))).unwrap();
+            execs.push(begin.elapsed());
+        }
     }
-    println!("exec: {:?}; shim after: {:?}", median(execs), kogge_host::memory::footprint(shim).unwrap());
+    println!("exec: {:?}", median(execs));
+    footprint("20 supervisors later");
 }
