@@ -136,14 +136,17 @@ fn explain_deployment(service: &Service, deployment: &Deployment, now: Timestamp
     match &deployment.state {
         DeploymentState::Running => {
             told.say(format!("revision {revision} has been on its way for {since}: {}", step(service)));
-            let left = seconds(deployment.deadline_at.saturating_since(now));
+            let no_progress = service.version().map(|version| version.spec.upgrade.no_progress());
+            let no_progress_at = no_progress.map(|limit| deployment.progress.at.plus(limit));
+            let gives_up_at = no_progress_at.into_iter().chain([deployment.deadline_at]).min();
+            let left = seconds(gives_up_at.unwrap_or(now).saturating_since(now));
             if let Some(failure) = &deployment.failures.last {
                 told.say(format!("its last new instance that ended: {failure}"));
                 told.hint(failure);
             }
             if let Some(good) = service.record.last_good.as_ref().filter(|good| good.digest != deployment.to)
             {
-                told.say(format!("if it is not done in {left}, revision {} comes back", good.revision));
+                told.say(format!("without progress in {left}, revision {} comes back", good.revision));
             }
         }
         DeploymentState::RollingBack { reason, .. } => {

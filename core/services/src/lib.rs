@@ -21,7 +21,8 @@
 //! Each plan is a function without effects; each thing decided says why, which is what `kogge why` prints. Nothing
 //! polls: whatever an input leads to happens in the call that brings it.
 //!
-//! Start reading at [`state`] (an instance's and a deployment's life), then `plan_instances`, then `settle`.
+//! Start reading at [`state`] (an instance's and a deployment's life), then `plan_instances`, then `settle`. What
+//! follows from what is told as a story in `tests/scenarios`, with its outcome in `tests/golden`.
 
 pub mod config;
 pub mod effect;
@@ -29,7 +30,9 @@ pub mod explain;
 pub mod input;
 pub mod state;
 
+mod adopt;
 mod chance;
+mod end_task;
 mod on_desired;
 mod on_event;
 mod placement;
@@ -40,6 +43,7 @@ mod reporting;
 mod serve_offers;
 mod services;
 mod settle;
+mod steer_deployment;
 mod task_spec;
 
 pub use config::{BackoffPolicy, Config};

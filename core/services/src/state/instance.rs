@@ -1,6 +1,7 @@
 //! One copy of a service over all its tasks: what it runs, how often it came back, and where it is in its life.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_model::attribute::Attributes;
 use kogge_model::digest::Digest;
@@ -264,6 +265,12 @@ impl Attempt {
             TaskState::Running(running) => Some(running),
             TaskState::Staging | TaskState::Starting | TaskState::Stopping | TaskState::Ended(_) => None,
         }
+    }
+
+    /// For how long it has been healthy without a break.
+    #[must_use]
+    pub fn healthy_for(&self, now: Timestamp) -> Duration {
+        self.healthy_since.map_or(Duration::ZERO, |since| now.saturating_since(since))
     }
 
     /// Whether it runs and its checks succeed, or there is none and it has lasted.

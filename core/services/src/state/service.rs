@@ -145,13 +145,10 @@ impl Service {
         tally
     }
 
-    /// The lowest number that no instance has.
-    pub(crate) fn free_number(&self) -> u32 {
-        let taken = self.instances.keys().zip(1u32..).find(|(taken, number)| *taken != number);
-        taken.map_or_else(
-            || self.instances.keys().next_back().map_or(1, |last| last + 1),
-            |(_, number)| number,
-        )
+    /// The lowest numbers that no instance has.
+    pub(crate) fn free_numbers(&self, count: u32) -> Vec<u32> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        (1..).filter(|number| !self.instances.contains_key(number)).take(count).collect()
     }
 
     /// Instances that wait for an offer.
