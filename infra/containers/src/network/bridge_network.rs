@@ -80,7 +80,8 @@ impl Network {
         }
         host_settings::pass_docker(&ruleset.names).await?;
         let ledger = Mutex::new(Ledger::new(ruleset.subnet, found));
-        let (firewall, open_ports) = (Firewall::start(tasks), Mutex::new(open_ports));
+        let (firewall, open_ports) =
+            (Firewall::start(ruleset.clone(), Workers::new(1), tasks), Mutex::new(open_ports));
         let inner = Inner { ruleset, state, bridge: index, mtu, ledger, open_ports, firewall, workers };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -111,7 +112,7 @@ impl Network {
             let (inner, attachment) = (Arc::clone(inner), attachment.clone());
             self.inner.workers.run(move || inner.link(&attachment))
         };
-        let publishing = inner.firewall.change(inner.ruleset.publish(&attachment));
+        let publishing = inner.firewall.publish(&inner.ruleset, &attachment);
         let (linked, published) = tokio::join!(linking, publishing);
         if let Err(error) = linked.and(published) {
             if let Err(also) = self.take_down(attachment).await {
@@ -210,7 +211,7 @@ impl Network {
     }
 
     async fn take_down(&self, attachment: Attachment) -> Result<(), NetworkError> {
-        let unpublishing = self.inner.firewall.change(self.inner.ruleset.unpublish(&attachment));
+        let unpublishing = self.inner.firewall.unpublish(&self.inner.ruleset, &attachment);
         let unlinking = {
             let (inner, attachment) = (Arc::clone(&self.inner), attachment.clone());
             self.inner.workers.run(move || inner.unlink(&attachment))

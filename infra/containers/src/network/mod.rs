@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Owns the bridge, the subnet, addresses, namespaces, veth pairs and one nftables table, all named after the
-//! cloud, so that several clouds live side by side. Links are set up by netlink, rules by the `nft` program: one
-//! transaction a change, and changes that wait at the same time share one.
+//! cloud, so that several clouds live side by side. Links and published ports are set up by netlink, rules by the
+//! `nft` program: one transaction a change, and changes that wait at the same time share one.
 //!
 //! What tasks may reach: each other, published ports, the world. What they may not: the machine's own listeners
 //! (the control plane's doors among them) except ports opened by [`Network::open_ports`], its loopback
@@ -24,6 +24,7 @@ mod addresses;
 mod attachment;
 mod bridge;
 mod bridge_network;
+mod elements;
 mod error;
 mod firewall;
 mod host_settings;
