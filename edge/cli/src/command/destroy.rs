@@ -20,6 +20,8 @@ pub(crate) async fn run(context: &mut Context, args: DestroyArgs) -> Result<(), 
         }
         confirm(&format!("destroy {}?", args.names.join(", ")))?;
     }
-    let change = client.destroy(args.names, false).await?;
+    let mut change = client.destroy(args.names, false).await?;
+    // What is gone is told, not how its last deployment went.
+    change.deployments.clear();
     context.print(&change)
 }

@@ -50,6 +50,8 @@ async fn pump(
     mut input: Option<mpsc::Receiver<Vec<u8>>>,
 ) -> Result<u8, Failure> {
     let mut resized = signal(SignalKind::window_change())?;
+    // Ended from outside we still leave the terminal as we found it.
+    let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
     let (mut out, mut talk) = (tokio::io::stdout(), tokio::io::stderr());
     let mut is_listening = true;
     loop {
@@ -82,6 +84,8 @@ async fn pump(
                     ExecInput::CloseStdin
                 }
             },
+            Some(()) = terminated.recv() => return Ok(code(Exit::Signal { signal: 15 })),
+            Some(()) = hung_up.recv() => return Ok(code(Exit::Signal { signal: 1 })),
             Some(()) = resized.recv() => match terminal::size() {
                 Some((columns, rows)) => ExecInput::Resize { columns, rows },
                 None => continue,
