@@ -339,3 +339,30 @@ async fn a_subnet_that_is_routed_already_is_refused() {
     assert!(error.hint().is_some());
     cloud.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_subnet_changes_only_while_no_task_is_on_it() {
+    let cloud = Cloud::new().await;
+    cloud.network.attach("a.1", &[]).await.unwrap();
+    let other = Cloud::new().await;
+    let free = other.network.subnet();
+    other.end().await;
+    let Cloud { network, tasks, dir } = cloud;
+    drop(network);
+    assert!(tasks.shutdown(DEADLINE).await.is_empty());
+    let asking = NetworkConfig { subnet: Some(free), ..config(dir.path()) };
+    let error = Network::open(asking.clone(), &TaskGroup::new("test")).await.unwrap_err();
+    assert!(matches!(error, NetworkError::SubnetInUse { .. }), "{error}");
+    let cloud = Cloud::in_dir(dir).await;
+    cloud.network.detach("a.1").await.unwrap();
+    let Cloud { network, tasks, dir } = cloud;
+    drop(network);
+    assert!(tasks.shutdown(DEADLINE).await.is_empty());
+    let tasks = TaskGroup::new("test");
+    let network = Network::open(asking, &tasks).await.unwrap();
+    let a = network.attach("a.1", &[]).await.unwrap();
+    assert!(network.subnet() == free && free.contains(a.address));
+    serve(&a, 80, "moved");
+    assert_eq!(ask((a.address, 80)).unwrap(), "moved");
+    Cloud { network, tasks, dir }.end().await;
+}

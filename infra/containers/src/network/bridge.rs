@@ -40,7 +40,17 @@ pub(crate) fn make_bridge(config: &NetworkConfig, names: Names) -> Result<Bridge
     rustix::fs::flock(&lock, FlockOperation::LockExclusive)
         .map_err(|errno| NetworkError::io("lock", lock_path)(errno.into()))?;
     let existing = find(&mut netlink, &names)?;
+    check_change(config, &state)?;
     let subnet = choose_subnet(&mut netlink, config, &state, &names, existing)?;
+    let existing = match existing {
+        // An empty bridge of another subnet: made anew, as it would keep the old address.
+        Some(_) if state.subnet().is_some_and(|kept| kept != subnet) => {
+            let removed = netlink.remove_link(&names.bridge);
+            removed.map_err(NetworkError::netlink(format!("remove the bridge {}", names.bridge)))?;
+            None
+        }
+        other => other,
+    };
     let mtu = uplink_mtu(&mut netlink).map_err(NetworkError::netlink("read the uplink's MTU"))?;
     let index = match existing {
         Some(index) => index,
@@ -70,6 +80,16 @@ fn find(netlink: &mut Netlink, names: &Names) -> Result<Option<u32>, NetworkErro
     netlink
         .find_link(&names.bridge)
         .map_err(NetworkError::netlink(format!("find the bridge {}", names.bridge)))
+}
+
+/// Another subnet than last time would cut off the tasks that run on that one.
+fn check_change(config: &NetworkConfig, state: &State) -> Result<(), NetworkError> {
+    match (config.subnet, state.subnet()) {
+        (Some(asked), Some(kept)) if asked != kept && !state.found()?.is_empty() => {
+            Err(NetworkError::SubnetInUse { asked: asked.to_string(), subnet: kept.to_string() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The one asked for, else that of last time, else a free one. Tasks may still run on that of last time, so it is

@@ -37,6 +37,14 @@ pub enum NetworkError {
         /// What it overlaps with.
         other: String,
     },
+    /// Tasks run on another subnet.
+    #[error("the subnet cannot become {asked} while tasks run in {subnet}")]
+    SubnetInUse {
+        /// The one asked for.
+        asked: String,
+        /// The one in use.
+        subnet: String,
+    },
     /// Not a subnet.
     #[error("{text:?} is not a subnet: expected a.b.c.d/n with n from 8 to 28")]
     BadSubnet {
@@ -108,6 +116,9 @@ impl NetworkError {
                 _ => None,
             },
             Self::NoSubnet | Self::SubnetTaken { .. } => Some("give a free one with --subnet 10.200.0.0/20"),
+            Self::SubnetInUse { .. } => {
+                Some("leave the subnet as it is, or stop the tasks first: kogge down")
+            }
             Self::PortInUse { .. } => {
                 Some("stop what listens there, or leave the host port out to get a free one")
             }
