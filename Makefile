@@ -13,6 +13,17 @@ DENY := $(shell command -v cargo-deny 2>/dev/null || echo $(TOOLS)/bin/cargo-den
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: ## From nothing to a pushed app that answers
+	dev/packages build run
+	$(CARGO) build --release --locked --package kogge
+	dev/demo
+
+.PHONY: test
+test: ## Installs what tests need and runs all of them (as root)
+	dev/packages build test
+	$(CARGO) test --workspace --locked
+
 .PHONY: check
 check: check-fmt check-clippy check-tidy check-deny check-docs ## Formatting, lints, walls, licences, docs
 

@@ -100,7 +100,6 @@ impl Buildah {
             ("--memory-swap", memory.as_str()),
             ("--cpu-period", "100000"),
             ("--cpu-quota", quota.as_str()),
-            ("--ulimit", "nofile=65536:65536"),
             ("--cap-drop", "CAP_MKNOD"),
             ("--label", label.as_str()),
             ("--tag", build.tag),
