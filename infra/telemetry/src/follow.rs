@@ -17,10 +17,18 @@ const BATCH_ENTRIES: usize = 1_024;
 /// Room for the kernel's notes; more notes take more rounds.
 const NOTE_BYTES: usize = 4 * 1024;
 
+/// What the reading threads share with the follower.
+#[derive(Debug, Default)]
+struct Shared {
+    logs: MergedLogs,
+    /// Read, but not given out yet: whoever asked for it did not wait.
+    ready: Vec<SourcedEntry>,
+}
+
 /// Follows several logs with one inotify instance (the kernel allows few).
 #[derive(Debug)]
 pub struct LogFollower {
-    logs: Arc<Mutex<MergedLogs>>,
+    shared: Arc<Mutex<Shared>>,
     /// The inotify instance, which is read like a pipe.
     notes: Receiver,
     /// Watch descriptors by source.
@@ -35,7 +43,7 @@ impl LogFollower {
     pub fn new() -> io::Result<Self> {
         let notes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         Ok(Self {
-            logs: Arc::default(),
+            shared: Arc::default(),
             notes: Receiver::from_file_unchecked(notes.into())?,
             watches: BTreeMap::new(),
         })
@@ -52,28 +60,35 @@ impl LogFollower {
             | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::ONLYDIR;
         let watch = inotify::add_watch(&self.notes, dir, flags)?;
-        lock(&self.logs).add(source, dir, start)?;
+        lock(&self.shared).logs.add(source, dir, start)?;
         self.watches.insert(source.to_owned(), watch);
         Ok(())
     }
 
     /// Follows that log no longer. What it wrote before and was not read yet is not told any more.
     pub fn remove(&mut self, source: &str) {
-        lock(&self.logs).remove(source);
+        lock(&self.shared).logs.remove(source);
         if let Some(watch) = self.watches.remove(source) {
             // A directory that is gone has taken its watch along.
             let _ = inotify::remove_watch(&self.notes, watch);
         }
     }
 
-    /// Whatever there is now, at most a batch, without waiting for more.
+    /// Whatever there is now, at most a batch, without waiting for more. Nothing is lost when this is dropped
+    /// before it is ready.
     pub async fn read(&self) -> Vec<SourcedEntry> {
-        let logs = Arc::clone(&self.logs);
-        let read = tokio::task::spawn_blocking(move || lock(&logs).read(BATCH_ENTRIES)).await;
-        read.expect("reading logs does not panic")
+        let shared = Arc::clone(&self.shared);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut shared = lock(&shared);
+            if shared.ready.is_empty() {
+                shared.ready = shared.logs.read(BATCH_ENTRIES);
+            }
+        });
+        reading.await.expect("reading logs does not panic");
+        std::mem::take(&mut lock(&self.shared).ready)
     }
 
-    /// The next entries, at least one. When this is dropped before it is ready, entries may be lost.
+    /// The next entries, at least one. Nothing is lost when this is dropped before it is ready.
     ///
     /// # Errors
     /// When the kernel's notes cannot be read.
@@ -101,6 +116,6 @@ impl LogFollower {
     }
 }
 
-fn lock(logs: &Mutex<MergedLogs>) -> MutexGuard<'_, MergedLogs> {
-    logs.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

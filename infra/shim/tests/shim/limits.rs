@@ -5,7 +5,8 @@ use std::path::Path;
 
 use kogge_model::resources::{Bytes, CpuMillis};
 use kogge_model::task::Exit;
-use kogge_shim::protocol::LimitChange;
+use kogge_shim::client::{ClientError, null_stdio};
+use kogge_shim::protocol::{ExecRequest, LimitChange};
 
 use crate::bundle::MEM_BYTES;
 use crate::fixture::Fixture;
@@ -60,6 +61,10 @@ fn a_fork_bomb_is_contained_and_dies_with_its_task() {
     crate::fixture::wait_until("refused fork", || !refusals().ends_with("max 0"));
     let stats = fixture.block_on(client.stats()).unwrap();
     assert!(stats.pids > 1 && stats.pids <= 64, "{} processes", stats.pids);
+    // One more process either finds room or is refused; nobody hangs.
+    let request = ExecRequest { args: vec!["true".to_owned()], ..ExecRequest::default() };
+    let joined = fixture.block_on(client.exec(request, Some(null_stdio().unwrap())));
+    assert!(!matches!(joined, Err(ClientError::TimedOut(_) | ClientError::Gone(_))), "{joined:?}");
     fixture.block_on(client.delete(true)).unwrap();
     assert!(fixture.own_cgroup().processes().unwrap().is_empty());
 }
