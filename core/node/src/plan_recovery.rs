@@ -14,9 +14,14 @@ use crate::node::Node;
 use crate::record::{Recorded, StopOrder, TaskRecord};
 use crate::state::{Alive, Phase, Resend, StopStage, Stopping, Task, Watch};
 
+/// A driver need not bring each record to the disk before it speaks of it: after a loss of power a record may be older
+/// than what was told. Updates of a new boot are numbered beyond all that an earlier one can have reached.
+const PER_BOOT: u64 = 1 << 32;
+
 impl Node {
     /// Takes a record of an earlier node in.
     pub(crate) fn remember(&mut self, record: TaskRecord) {
+        let is_of_this_boot = record.boot_id == self.config.boot_id;
         let phase = match &record.recorded {
             Recorded::Ended(_) => Phase::Ended { is_collecting: false },
             Recorded::Starting | Recorded::Running(_) | Recorded::Stopping(_) => Phase::Recovering,
@@ -26,7 +31,7 @@ impl Node {
             run: record.run,
             spec: record.spec,
             boot_id: record.boot_id,
-            sequence: record.sequence,
+            sequence: if is_of_this_boot { record.sequence } else { record.sequence + PER_BOOT },
             at: record.at,
             told: record.recorded,
             reason: record.reason,

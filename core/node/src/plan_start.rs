@@ -15,6 +15,10 @@ use crate::node::Node;
 use crate::record::Recorded;
 use crate::state::{Alive, Phase, Resend, StopStage, Task, Watch};
 
+/// Updates of a task without a record are numbered beyond all that a record that was forgotten, or lost with the
+/// machine's power, can have reached: control must take them for news.
+const BEYOND_ANY_RECORD: u64 = 1 << 48;
+
 impl Node {
     /// Takes a launch in. A repeat is answered with what is known and changes nothing.
     pub(crate) fn launch(&mut self, now: Timestamp, run: RunId, spec: Arc<TaskSpec>, effects: &mut Effects) {
@@ -30,11 +34,12 @@ impl Node {
             let text = format!("ignored the launch of task {id}: {why}");
             return effects.push(explain::of_machine(now, "refuse", Reason::new(text)));
         }
-        self.tasks.insert(id.clone(), self.new_task(now, &id, run, Some(spec)));
         if run <= self.agent.forgotten_run {
+            self.tasks.insert(id.clone(), self.unremembered(now, &id, run, Some(spec)));
             let text = format!("launch {run} is older than what this agent has forgotten: it may be an echo");
             return self.end(now, &id, (now, Outcome::Lost, None), Reason::new(text), effects);
         }
+        self.tasks.insert(id.clone(), self.new_task(now, &id, run, Some(spec)));
         self.tell(now, &id, Recorded::Starting, Reason::new("waits for its turn to start"), effects);
         self.queue.push_back(id);
     }
@@ -60,6 +65,17 @@ impl Node {
             resend: Resend::at(now),
             phase: Phase::Queued,
         }
+    }
+
+    /// A task that may have been here, though there is no record of it any more.
+    pub(crate) fn unremembered(
+        &self,
+        now: Timestamp,
+        id: &TaskId,
+        run: RunId,
+        spec: Option<Arc<TaskSpec>>,
+    ) -> Task {
+        Task { sequence: BEYOND_ANY_RECORD, ..self.new_task(now, id, run, spec) }
     }
 
     /// Starts those whose turn it is.

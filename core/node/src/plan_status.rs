@@ -35,7 +35,7 @@ impl Node {
     ) {
         let task = self.tasks.get_mut(id).expect("only known tasks are told of");
         assert!(
-            task.sequence == 0 || task.told.state().may_become(&told.state()),
+            task.spec.is_none() || task.sequence == 0 || task.told.state().may_become(&told.state()),
             "task {id} cannot go from {} to {}",
             task.told.state().word(),
             told.state().word(),
@@ -46,6 +46,7 @@ impl Node {
         task.reason = reason;
         task.is_acknowledged = false;
         task.resend = Resend::at(now);
+        task.boot_id.clone_from(&self.config.boot_id);
         effects.push(Effect::Save(Box::new(task.record())));
     }
 
@@ -87,6 +88,7 @@ impl Node {
         }
         task.is_acknowledged = true;
         if task.is_ended() {
+            task.boot_id.clone_from(&self.config.boot_id);
             effects.push(Effect::Save(Box::new(task.record())));
             self.collect_due = Some(now);
         }

@@ -43,7 +43,7 @@ impl Node {
     /// A task nobody launched here is over before it began. That is kept, so that a launch that was overtaken by the
     /// order to end it does not bring it up.
     fn end_unknown(&mut self, now: Timestamp, (id, run): (&TaskId, RunId), effects: &mut Effects) {
-        self.tasks.insert(id.clone(), self.new_task(now, id, run, None));
+        self.tasks.insert(id.clone(), self.unremembered(now, id, run, None));
         let reason = Reason::new("not known on this agent: there is nothing to end");
         self.end(now, id, (now, Outcome::Killed, None), reason, effects);
     }

@@ -32,7 +32,7 @@ pub struct TaskRecord {
     /// What to run; none when the order to end it came before the order to launch it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec: Option<Arc<TaskSpec>>,
-    /// The boot of the machine it was launched in.
+    /// The boot of the machine in which this was kept.
     pub boot_id: String,
     /// The sequence of the newest update.
     pub sequence: u64,

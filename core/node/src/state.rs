@@ -18,6 +18,7 @@ pub(crate) struct Task {
     pub(crate) run: RunId,
     /// None when the order to end it came before the order to launch it; such a task is always ended.
     pub(crate) spec: Option<Arc<TaskSpec>>,
+    /// The boot of the machine in which the newest update was made.
     pub(crate) boot_id: String,
     /// The newest update: its number, time, content and reason.
     pub(crate) sequence: u64,

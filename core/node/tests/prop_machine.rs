@@ -38,7 +38,8 @@ enum Step {
     ProbeAnswers(u8, bool),
     Pass(u64),
     AgentDies,
-    Reboot,
+    /// The machine loses power: of each record an older form, or none, may be what is left.
+    LosesPower(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -55,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (task(), any::<bool>()).prop_map(|(task, is_ok)| Step::ProbeAnswers(task, is_ok)),
         4 => (1..3_000u64).prop_map(Step::Pass),
         1 => Just(Step::AgentDies),
-        1 => Just(Step::Reboot),
+        1 => any::<u8>().prop_map(Step::LosesPower),
     ]
 }
 
@@ -77,6 +78,10 @@ struct Machine {
     cancelled: BTreeSet<TaskId>,
     /// Probes under way with the time by which the prober must answer.
     probes: BTreeMap<TaskId, (u64, Timestamp)>,
+    /// Every form each record had since the machine was last without power.
+    written: BTreeMap<TaskId, Vec<TaskRecord>>,
+    /// Every update control has got, by its number.
+    told: BTreeMap<(TaskId, u64), TaskState>,
     /// The newest update control has got of each task.
     heard: BTreeMap<TaskId, TaskStatus>,
     started: BTreeMap<TaskId, u32>,
@@ -127,6 +132,8 @@ impl Machine {
             really: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             probes: BTreeMap::new(),
+            written: BTreeMap::new(),
+            told: BTreeMap::new(),
             heard: BTreeMap::new(),
             started: BTreeMap::new(),
             is_connected: false,
@@ -135,7 +142,7 @@ impl Machine {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Launch(task) => self.say(ToAgent::Launch { run: run(task), spec: spec(task) }),
+            Step::Launch(task) => self.launch(task),
             Step::Kill(task, grace) => self.say(ToAgent::Kill {
                 task: id(task),
                 run: run(task),
@@ -151,10 +158,16 @@ impl Machine {
             Step::ProbeAnswers(task, is_ok) => self.probe_answers(&id(task), is_ok),
             Step::Pass(ms) => self.pass(Duration::from_millis(ms)),
             Step::AgentDies => self.agent_dies(self.boot),
-            Step::Reboot => {
-                self.really.retain(|_, really| *really == Really::Exited);
-                self.agent_dies(self.boot + 1);
-            }
+            Step::LosesPower(chance) => self.lose_power(usize::from(chance)),
+        }
+    }
+
+    /// Control repeats a launch until it hears of the task; an echo may come later, but not after a loss of power,
+    /// which has cut the link.
+    fn launch(&mut self, task: u8) {
+        let is_known = self.disk.contains_key(&id(task)) || run(task) <= self.agent.forgotten_run;
+        if is_known || !self.heard.contains_key(&id(task)) {
+            self.say(ToAgent::Launch { run: run(task), spec: spec(task) });
         }
     }
 
@@ -233,6 +246,24 @@ impl Machine {
             );
         }
         self.now = until;
+    }
+
+    fn lose_power(&mut self, chance: usize) {
+        self.really.retain(|_, really| *really == Really::Exited);
+        let written = std::mem::take(&mut self.written);
+        for (n, (task, forms)) in written.into_iter().enumerate() {
+            let left = match (chance + n) % 3 {
+                0 => self.disk.get(&task).cloned(),
+                1 if self.disk.contains_key(&task) => Some(forms[chance % forms.len()].clone()),
+                _ => None,
+            };
+            self.disk.remove(&task);
+            if let Some(record) = left {
+                self.disk.insert(task.clone(), record.clone());
+                self.written.insert(task, vec![record]);
+            }
+        }
+        self.agent_dies(self.boot + 1);
     }
 
     /// The agent's process ends and comes back; starts in progress come to nothing.
@@ -323,7 +354,8 @@ impl Machine {
             let (was, is) = (before.recorded.state(), record.recorded.state());
             assert!(record.sequence >= before.sequence, "{} counts backwards", record.task);
             if record.sequence > before.sequence {
-                assert!(was.may_become(&is), "{}: {} to {}", record.task, was.word(), is.word());
+                let is_legal = was == is || was.may_become(&is);
+                assert!(is_legal, "{}: {} to {}", record.task, was.word(), is.word());
             }
         }
         if let Recorded::Ended(_) = record.recorded {
@@ -334,16 +366,21 @@ impl Machine {
         if let Recorded::Stopping(_) = record.recorded {
             self.probes.remove(&record.task);
         }
+        self.written.entry(record.task.clone()).or_default().push(record.clone());
         self.disk.insert(record.task.clone(), record);
     }
 
     fn hear(&mut self, status: TaskStatus) {
         let kept = &self.disk[&status.task];
-        assert!(
-            kept.sequence == status.sequence && kept.recorded.state() == status.state,
-            "told but not kept"
-        );
-        self.heard.insert(status.task.clone(), status);
+        assert!(kept.recorded.state() == status.state, "told but not kept");
+        let told = self.told.entry((status.task.clone(), status.sequence)).or_insert(status.state.clone());
+        let is_over = told.is_terminal() && status.state.is_terminal();
+        assert!(is_over || *told == status.state, "one number for two updates of {}", status.task);
+        let before = self.heard.get(&status.task);
+        // Once it is over, whatever else is told of it only wants to be acknowledged.
+        if before.is_none_or(|before| status.sequence >= before.sequence || before.state.is_terminal()) {
+            self.heard.insert(status.task.clone(), status);
+        }
     }
 
     /// Nothing interferes any more: control wants everything ended, and everything answers.
@@ -351,7 +388,7 @@ impl Machine {
         self.connect(true);
         for _ in 0..20 {
             for task in 0..TASKS {
-                if self.disk.get(&id(task)).is_some_and(|kept| !kept.recorded.state().is_terminal()) {
+                if self.heard.get(&id(task)).is_some_and(|heard| !heard.state.is_terminal()) {
                     self.take(Step::Kill(task, 100));
                 }
                 self.take(Step::StartFails(task, false));

@@ -232,10 +232,10 @@ fn a_kill_that_overtakes_its_launch_wins() {
         "
         accepted
         kill a 1 grace=100 scaled down
-        : save a#1 killed
-        : status a#1 killed: not known on this agent: there is nothing to end
+        : save a#281474976710657 killed
+        : status a#281474976710657 killed: not known on this agent: there is nothing to end
         launch a 1
-        : status a#1 killed: not known on this agent: there is nothing to end
+        : status a#281474976710657 killed: not known on this agent: there is nothing to end
         ",
     );
 }
@@ -461,16 +461,16 @@ fn after_a_reboot_nothing_is_left_and_that_is_the_reason() {
         quiet kill b 1 scaled down
         reboot
         found a nothing
-        : save a#3 lost
+        : save a#4294967299 lost
         : release a
         found b lost no supervisor
-        : save b#4 killed
+        : save b#4294967300 killed
         : release b
         found c exited code 0
-        : save c#3 finished
+        : save c#4294967299 finished
         : release c
         up
-        : register north/1 [a#3 lost, b#4 killed, c#3 finished]
+        : register north/1 [a#4294967299 lost, b#4294967300 killed, c#4294967299 finished]
         ",
     );
 }
@@ -497,9 +497,9 @@ fn ended_tasks_are_kept_within_bounds_and_a_late_echo_starts_nothing() {
         : save-agent north term 1 forgot 1
         : forget a
         launch a 1
-        : save a#1 lost
+        : save a#281474976710657 lost
         : release a
-        : status a#1 lost: launch 1 is older than what this agent has forgotten: it may be an echo
+        : status a#281474976710657 lost: launch 1 is older than what this agent has forgotten: it may be an echo
         ",
     );
 }
