@@ -10,13 +10,24 @@ use tokio::sync::Semaphore;
 #[derive(Debug, Clone)]
 pub struct Workers {
     places: Arc<Semaphore>,
+    limit: u32,
 }
 
 impl Workers {
     /// Room for `limit` jobs at the same time, at least one.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(limit.max(1))) }
+        let limit = u32::try_from(limit.max(1)).unwrap_or(u32::MAX);
+        let places = usize::try_from(limit).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Self { places: Arc::new(Semaphore::new(places)), limit }
+    }
+
+    /// Waits until every job that has begun has ended, those of dropped callers too.
+    ///
+    /// # Panics
+    /// Never: the places are never closed.
+    pub async fn wait_for_all(&self) {
+        drop(self.places.acquire_many(self.limit).await.expect("the semaphore is never closed"));
     }
 
     /// Runs `job` to its end; dropping the future does not stop a job that has begun.

@@ -22,6 +22,27 @@ struct Cloud {
     network: Network,
     tasks: TaskGroup,
     dir: tempfile::TempDir,
+    _rest: Rest,
+}
+
+/// Takes the bridge and the table away even when a test fails half-way; namespaces go with their directory.
+struct Rest {
+    bridge: String,
+    netns: std::path::PathBuf,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for name in std::fs::read_dir(&self.netns).into_iter().flatten().flatten() {
+            let _ = rustix::mount::unmount(name.path(), rustix::mount::UnmountFlags::DETACH);
+        }
+        let table = format!("kogge_{}", self.bridge.trim_start_matches("kg-"));
+        let _ = Command::new("nft").args(["delete", "table", "inet", &table]).status();
+        let _ = Command::new("ip").args(["link", "delete", &self.bridge]).status();
+    }
 }
 
 impl Cloud {
@@ -32,12 +53,17 @@ impl Cloud {
     async fn in_dir(dir: tempfile::TempDir) -> Self {
         let tasks = TaskGroup::new("test");
         let network = Network::open(config(dir.path()), &tasks).await.unwrap();
-        Self { network, tasks, dir }
+        Self::of(network, tasks, dir)
+    }
+
+    fn of(network: Network, tasks: TaskGroup, dir: tempfile::TempDir) -> Self {
+        let rest = Rest { bridge: network.bridge().to_owned(), netns: dir.path().join("run/netns") };
+        Self { network, tasks, dir, _rest: rest }
     }
 
     /// A new process of the same cloud: only the disk and the kernel remember.
     async fn restart(self) -> Self {
-        let Self { network, tasks, dir } = self;
+        let Self { network, tasks, dir, _rest } = self;
         drop(network);
         assert!(tasks.shutdown(DEADLINE).await.is_empty());
         Self::in_dir(dir).await
@@ -347,7 +373,7 @@ async fn the_subnet_changes_only_while_no_task_is_on_it() {
     let other = Cloud::new().await;
     let free = other.network.subnet();
     other.end().await;
-    let Cloud { network, tasks, dir } = cloud;
+    let Cloud { network, tasks, dir, .. } = cloud;
     drop(network);
     assert!(tasks.shutdown(DEADLINE).await.is_empty());
     let asking = NetworkConfig { subnet: Some(free), ..config(dir.path()) };
@@ -355,7 +381,7 @@ async fn the_subnet_changes_only_while_no_task_is_on_it() {
     assert!(matches!(error, NetworkError::SubnetInUse { .. }), "{error}");
     let cloud = Cloud::in_dir(dir).await;
     cloud.network.detach("a.1").await.unwrap();
-    let Cloud { network, tasks, dir } = cloud;
+    let Cloud { network, tasks, dir, .. } = cloud;
     drop(network);
     assert!(tasks.shutdown(DEADLINE).await.is_empty());
     let tasks = TaskGroup::new("test");
@@ -364,5 +390,23 @@ async fn the_subnet_changes_only_while_no_task_is_on_it() {
     assert!(network.subnet() == free && free.contains(a.address));
     serve(&a, 80, "moved");
     assert_eq!(ask((a.address, 80)).unwrap(), "moved");
-    Cloud { network, tasks, dir }.end().await;
+    Cloud::of(network, tasks, dir).end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_in_the_middle_of_starts_leaves_nothing() {
+    let cloud = Cloud::new().await;
+    let attaching: Vec<_> = (0..20)
+        .map(|n| {
+            let network = cloud.network.clone();
+            let attach = async move { network.attach(&format!("t{n}.1"), &[]).await.map(drop) };
+            cloud.tasks.spawn(format!("attach {n}"), kogge_host::tasks::OnPanic::Log, attach)
+        })
+        .collect();
+    // Some have begun by then: their callers are dropped, their work goes on.
+    while cloud.network.attachments().len() < 5 {
+        tokio::task::yield_now().await;
+    }
+    attaching.iter().for_each(tokio::task::JoinHandle::abort);
+    cloud.end().await;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kogge_host::tasks::TaskGroup;
@@ -59,6 +60,8 @@ struct Inner {
     open_ports: Mutex<Vec<(Protocol, u16)>>,
     firewall: Firewall,
     workers: Workers,
+    /// Set once by [`Network::destroy`]: nothing new is made after it.
+    is_closed: AtomicBool,
 }
 
 impl Network {
@@ -82,7 +85,17 @@ impl Network {
         let ledger = Mutex::new(Ledger::new(ruleset.subnet, found));
         let (firewall, open_ports) =
             (Firewall::start(ruleset.clone(), Workers::new(1), tasks), Mutex::new(open_ports));
-        let inner = Inner { ruleset, state, bridge: index, mtu, ledger, open_ports, firewall, workers };
+        let inner = Inner {
+            ruleset,
+            state,
+            bridge: index,
+            mtu,
+            ledger,
+            open_ports,
+            firewall,
+            workers,
+            is_closed: false.into(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -196,6 +209,9 @@ impl Network {
     /// # Errors
     /// When something cannot be removed.
     pub async fn destroy(&self) -> Result<(), NetworkError> {
+        self.inner.is_closed.store(true, Ordering::SeqCst);
+        // Attachments whose callers are gone may still be in the making.
+        self.inner.workers.wait_for_all().await;
         let inner = Arc::clone(&self.inner);
         self.inner.workers.run(move || inner.remove_links()).await?;
         nft::apply(&self.inner.ruleset.destroy()).await?;
@@ -249,6 +265,9 @@ impl Inner {
 
     /// Namespace, pair, address, route. The note comes first, so that a crash at any line below is found.
     fn link(&self, attachment: &Attachment) -> Result<(), NetworkError> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(NetworkError::Closed);
+        }
         self.state.note(attachment)?;
         let path = &attachment.namespace;
         let Namespace { fd, netlink: mut inside } =
