@@ -282,4 +282,24 @@ mod tests {
             assert!(decode(Framing::Chunked, wire, 1).is_err(), "{:?}", String::from_utf8_lossy(wire));
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a backend sends, in whatever pieces: no panic, the same verdict, and no byte made up.
+        #[test]
+        fn any_bytes_decode_the_same_in_any_pieces(
+            wire in proptest::collection::vec(proptest::prop_oneof![
+                proptest::sample::select(b"0123456789abcdef;\r\n:x ".to_vec()),
+                proptest::prelude::any::<u8>(),
+            ], 0..200),
+            step in 1usize..32,
+        ) {
+            for framing in [Framing::Chunked, Framing::Length(50), Framing::UntilClose] {
+                let (whole, pieces) = (decode(framing, &wire, wire.len().max(1)), decode(framing, &wire, step));
+                proptest::prop_assert_eq!(&whole, &pieces);
+                if let Ok((body, ..)) = whole {
+                    proptest::prop_assert!(body.len() <= wire.len());
+                }
+            }
+        }
+    }
 }

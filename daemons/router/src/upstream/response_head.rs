@@ -270,4 +270,28 @@ mod tests {
             assert_eq!(head(text, &Method::GET).map(|head| head.status), Err(error), "{text}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever a backend sends: no panic, and what passes has no field of this hop and no line break.
+        #[test]
+        fn any_bytes_are_a_clean_header_or_an_error(
+            fields in proptest::collection::vec(proptest::sample::select(vec![
+                "content-length: 1", "content-length: 2", "transfer-encoding: chunked", "connection: x, close", "x: y",
+                "upgrade: z", "keep-alive: timeout=1", "\tfolded", "a b: c", "x: \0", "x: \u{e4}", ": empty", "", "\n",
+            ]), 0..8),
+            noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
+        ) {
+            let mut bytes = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n", fields.join("\r\n")).into_bytes();
+            bytes.extend_from_slice(&noise);
+            for read in [Bytes::from(bytes), Bytes::from(noise)] {
+                let Ok(Some((head, length))) = parse(&read, &Method::GET, &mut HeaderMap::new()) else { continue };
+                proptest::prop_assert!(length <= read.len());
+                for hop in ["connection", "transfer-encoding", "upgrade", "keep-alive"] {
+                    proptest::prop_assert!(!head.headers.contains_key(hop));
+                }
+                let is_plain = |value: &HeaderValue| !value.as_bytes().iter().any(|b| matches!(b, b'\r' | b'\n' | 0));
+                proptest::prop_assert!(head.headers.values().all(is_plain));
+            }
+        }
+    }
 }
