@@ -4,6 +4,7 @@
 //!
 //! To add a chore: a file with its arguments and its `run`, and a line in the enum below.
 
+mod bench;
 mod tidy;
 
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
+    /// Measures the house beside its peers; needs root, and the packages of `dev/packages bench`
+    Bench(bench::Arguments),
     /// Checks the rules of the house that compilers do not know: walls, sizes, names, pure cores
     Tidy(tidy::Arguments),
 }
@@ -26,6 +29,7 @@ enum Chore {
 #[expect(clippy::print_stderr, reason = "the last word of a chore that failed")]
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Tidy(arguments) => tidy::run(&arguments),
     };
     match done {

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 }
 
 /// The workspace this program was built from.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)

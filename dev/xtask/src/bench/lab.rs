@@ -1,0 +1,63 @@
+//! What the benchmarks have in common: the programs to measure, a place for files.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use tempfile::TempDir;
+
+/// See the module.
+pub(crate) struct Lab {
+    root: PathBuf,
+    profile: String,
+    kogge: Option<PathBuf>,
+    scratch: TempDir,
+}
+
+impl Lab {
+    /// `kogge` is measured instead of one built here.
+    pub(crate) fn open(root: &Path, profile: &str, kogge: Option<PathBuf>) -> anyhow::Result<Self> {
+        // On the disk of the build, and not on a temporary file system: some benchmarks wait for the disk.
+        let target = root.join("target");
+        std::fs::create_dir_all(&target)?;
+        let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&target)?;
+        Ok(Self { root: root.to_owned(), profile: profile.to_owned(), kogge, scratch })
+    }
+
+    /// A place for files that goes with the bench.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// The program to measure.
+    pub(crate) fn kogge(&self) -> anyhow::Result<PathBuf> {
+        match &self.kogge {
+            Some(path) => path.canonicalize().with_context(|| format!("no program at {}", path.display())),
+            None => self.build(&["-p", "kogge", "--bin", "kogge"], "kogge"),
+        }
+    }
+
+    /// A program of the simulator's crate.
+    pub(crate) fn simulator(&self) -> anyhow::Result<PathBuf> {
+        self.build(&["-p", "kogge-sim", "--bin", "kogge-sim"], "kogge-sim")
+    }
+
+    /// An example of a crate, which measures that crate alone.
+    pub(crate) fn example(&self, package: &str, name: &str) -> anyhow::Result<PathBuf> {
+        self.build(&["-p", package, "--example", name], &format!("examples/{name}"))
+    }
+
+    fn build(&self, what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args(["build", "--quiet", "--locked", "--profile", &self.profile]).args(what);
+        let status = command.current_dir(&self.root).status().context("cannot run cargo")?;
+        if !status.success() {
+            bail!("cargo build {} failed", what.join(" "));
+        }
+        let target =
+            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
+        let folder = if self.profile == "dev" { "debug" } else { &self.profile };
+        Ok(self.root.join(target).join(folder).join(program))
+    }
+}
