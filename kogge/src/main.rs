@@ -65,6 +65,5 @@ fn run(cli: kogge_cli::Cli) -> Result<u8, Failure> {
         Outcome::Exit(code) => Ok(code),
         Outcome::Up(args, global) => up::run(&args, &global),
         Outcome::Shim(_) => Err(Failure::usage("kogge shim takes one directory; the agent starts it")),
-        Outcome::Hook(_) => Err(Failure::usage("this is started by git for kogge")),
     }
 }

@@ -37,7 +37,8 @@ impl CloudUnderTest {
     /// When it does not come up.
     #[must_use]
     pub fn up(program: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("kogge-test-").tempdir().expect("a directory for the test");
+        let directory =
+            tempfile::Builder::new().prefix("kogge-test-").tempdir().expect("a directory for the test");
         let cloud = Self { program: program.into(), directory, is_down: false };
         cloud.start();
         cloud

@@ -9,9 +9,45 @@ use tar::{Builder, EntryType, Header};
 
 /// Names under which busybox is called in the image.
 const APPLETS: &[&str] = &[
-    "sh", "ls", "cat", "echo", "sleep", "id", "env", "ps", "kill", "nc", "httpd", "dd", "yes", "true", "false", "mkdir",
-    "touch", "rm", "wget", "head", "tail", "seq", "date", "hostname", "ip", "mount", "mknod", "grep", "adduser", "test",
-    "printf", "trap", "awk", "sed", "wc", "sha256sum", "stat", "readlink", "chmod",
+    "sh",
+    "ls",
+    "cat",
+    "echo",
+    "sleep",
+    "id",
+    "env",
+    "ps",
+    "kill",
+    "nc",
+    "httpd",
+    "dd",
+    "yes",
+    "true",
+    "false",
+    "mkdir",
+    "touch",
+    "rm",
+    "wget",
+    "head",
+    "tail",
+    "seq",
+    "date",
+    "hostname",
+    "ip",
+    "mount",
+    "mknod",
+    "grep",
+    "adduser",
+    "test",
+    "printf",
+    "trap",
+    "awk",
+    "sed",
+    "wc",
+    "sha256sum",
+    "stat",
+    "readlink",
+    "chmod",
 ];
 
 /// Writes an archive with an image that holds the machine's static busybox.
@@ -23,10 +59,12 @@ pub fn busybox(archive: &Path) {
     let config = serde_json::to_vec(&json!({
         "architecture": "amd64", "os": "linux",
         "config": {"Env": ["PATH=/bin:/usr/bin"], "Cmd": ["sh"], "WorkingDir": "/"},
+        "history": [{"created_by": "busybox and the names it is called by"}],
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer).to_string()]}
     }))
     .expect("plain data");
-    let manifest = json!([{"Config": "config.json", "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
     let manifest = serde_json::to_vec(&manifest).expect("plain data");
     let mut out = Builder::new(File::create(archive).expect("an archive file"));
     for (name, bytes) in [("layer.tar", &layer), ("config.json", &config), ("manifest.json", &manifest)] {

@@ -54,7 +54,9 @@ fn cgroups(tag: &str) -> Vec<String> {
     let mut open = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
     while let Some(directory) = open.pop() {
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink()) {
+        for path in
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink())
+        {
             if path.file_name().is_some_and(|name| name.to_string_lossy().contains(tag)) {
                 found.push(format!("cgroup {}", path.display()));
             } else {

@@ -16,8 +16,6 @@ pub enum Outcome {
     Up(Box<UpArgs>, Global),
     /// Supervise one task.
     Shim(Vec<OsString>),
-    /// Answer git.
-    Hook(Vec<OsString>),
 }
 
 /// Runs a command.
@@ -36,7 +34,6 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     match command {
         Command::Up(args) => return Ok(Outcome::Up(Box::new(args), global)),
         Command::Shim { args } => return Ok(Outcome::Shim(args)),
-        Command::Hook { args } => return Ok(Outcome::Hook(args)),
         Command::Exec(args) => return Ok(Outcome::Exit(command::exec::run(context, &args).await?)),
         Command::Down(args) => command::down::run(context, &args).await,
         Command::Status => command::status::run(context).await,

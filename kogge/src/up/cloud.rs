@@ -77,13 +77,15 @@ impl Cloud {
         .await
         .map_err(|error| start_failure(&error, place))?;
         let stores = Stores { images: images.clone(), workers: Workers::new(WORKERS) };
-        let agent = Agent::start(agent_config(args, place, &control), links.agent, stores).await.map_err(|error| {
-            let failed = failure("cannot start the agent", &error);
-            match error.hint() {
-                Some(hint) => failed.with_hint(hint),
-                None => failed,
-            }
-        })?;
+        let agent = Agent::start(agent_config(args, place, &control), links.agent, stores).await.map_err(
+            |error| {
+                let failed = failure("cannot start the agent", &error);
+                match error.hint() {
+                    Some(hint) => failed.with_hint(hint),
+                    None => failed,
+                }
+            },
+        )?;
         tasks.bind(agent.clone());
         let builder = start_builder(place, &control, &agent, &images, &edge_group)?;
         end::collect_images(&edge_group, images, control.clone(), agent.clone());

@@ -135,11 +135,6 @@ impl Buildah {
         line
     }
 
-    /// Forgets a name; layers stay while the cache or other names need them.
-    pub(crate) fn untag(&self, tag: &str) -> Vec<OsString> {
-        self.line(&["untag", tag])
-    }
-
     /// Forgets everything, the cache with it.
     pub(crate) fn clear(&self) -> Vec<OsString> {
         self.line(&["rmi", "--all", "--force"])

@@ -63,7 +63,8 @@ pub(crate) async fn build(shop: &Workshop, job: &Job, lines: &Lines) -> Result<I
     let text = read_dockerfile(&files, &job.commit)?;
     let bases = dockerfile::bases(&text);
     shop.bases.provide(&bases, shop.images.as_ref(), &shop.buildah, room.path.clone(), lines).await?;
-    let tag = format!("kogge-build/{}:{}", job.app.app, job.id);
+    // One build of an app runs at a time, so the name can be the same: the layers under it are the next one's cache.
+    let tag = format!("kogge-build/{}/{}:latest", job.app.environment, job.app.app);
     let namespace = shop.network.open(job.id.clone()).await.map_err(BuildError::Machine)?;
     let limit = shop.config.time_limit;
     let line = shop.buildah.build(&shop.config, Build { tag: &tag, source: &files, commit: &job.commit });
@@ -73,9 +74,7 @@ pub(crate) async fn build(shop: &Workshop, job: &Job, lines: &Lines) -> Result<I
     let layout = room.path.join("image");
     capture(shop.buildah.push(&tag, &layout), &shop.buildah).await?;
     let name = format!("{}:{}", job.app.app, short(&job.commit));
-    let image = shop.images.import(layout, name).await.map_err(BuildError::Machine)?;
-    capture(shop.buildah.untag(&tag), &shop.buildah).await?;
-    Ok(image)
+    shop.images.import(layout, name).await.map_err(BuildError::Machine)
 }
 
 /// A commit's name as people write it.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kogge_model::name::AppId;
 use kogge_model::view::FieldChange;
-use kogge_revisions::{Action, Edit, Subtree};
+use kogge_revisions::{Action, Edit, Subtree, TreePath};
 use serde_json::Value;
 
 use crate::cloud::Cloud;
@@ -26,13 +27,22 @@ fn of_edit(cloud: &Cloud, edit: &Edit) -> Vec<FieldChange> {
         }
         Action::SetMeta(_) => before.clone(),
     };
-    let subject = edit.path.service_id().map_or_else(|| edit.path.to_string(), |service| service.to_string());
+    let subject = short(&edit.path);
     match (before, after) {
         (None, None) => Vec::new(),
         (None, Some(after)) => vec![whole(subject, None, Some(describe(&after)))],
         (Some(before), None) => vec![whole(subject, Some(describe(&before)), None)],
         (Some(before), Some(after)) => fields(&subject, &before, &after),
     }
+}
+
+/// A path as people write it: apps and services of the default environment by their names alone.
+fn short(path: &TreePath) -> String {
+    let full = path.to_string();
+    if let Some(service) = path.service_id() {
+        return service.to_string();
+    }
+    full.parse::<AppId>().map_or(full, |app| app.to_string())
 }
 
 fn whole(subject: String, before: Option<String>, after: Option<String>) -> FieldChange {

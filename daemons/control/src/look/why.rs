@@ -39,7 +39,7 @@ impl Cloud {
         for service in &services {
             self.add_service(service, now, &mut view);
         }
-        view.history.sort_by(|a, b| b.at.cmp(&a.at));
+        view.history.sort_by_key(|decision| std::cmp::Reverse(decision.at));
         view.history.truncate(HISTORY);
         Ok(view)
     }

@@ -120,13 +120,6 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Answer git; started by the builder only
-    #[command(hide = true, disable_help_flag = true)]
-    Hook {
-        /// As the builder wrote them.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
 }
 
 impl Command {
@@ -153,7 +146,6 @@ impl Command {
             Self::Completion { .. } => "completion",
             Self::Man(_) => "man",
             Self::Shim { .. } => "shim",
-            Self::Hook { .. } => "hook",
         }
     }
 }
