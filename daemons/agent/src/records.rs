@@ -5,8 +5,10 @@
 //! DATA/tasks/TASK.json      what it remembers of a task
 //! ```
 //!
-//! A record is renamed into place before anything is done because of it, so the next agent process finds it. It is
-//! synced before anything is said because of it, so that control never knows more than a machine that lost power.
+//! A record is renamed into place before anything is done or said because of it, so the next agent process finds it,
+//! whatever end this one has. Of the two only the first is synced: no task outlives a loss of power, and after one the
+//! node numbers its updates anew, so an old or missing record of a task does no harm. That keeps the disk out of the
+//! way from an order to a running process and back.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -81,8 +83,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Opens the records in `dir`. After a reboot a task's record may be half written, for it is synced only before
-    /// it is spoken of: then it is as if it had never been, and its task is gone anyhow.
+    /// Opens the records in `dir`. After a reboot a task's record may be half written: then it is as if it had never
+    /// been, and its task is gone anyhow.
     pub(crate) fn open(dir: &Path, is_after_reboot: bool) -> Result<(Self, Kept), RecordError> {
         let records = Self { dir: dir.to_owned(), tasks: dir.join(TASK_DIR) };
         fs::create_dir_all(&records.tasks).map_err(RecordError::io("make", &records.tasks))?;
@@ -115,9 +117,7 @@ impl Records {
                 Change::Agent(record) => {
                     unsynced.wrote(replace(&self.dir.join(AGENT_FILE), record)?, &self.dir)
                 }
-                Change::Task(record) => {
-                    unsynced.wrote(replace(&self.task_path(&record.task), record)?, &self.tasks);
-                }
+                Change::Task(record) => drop(replace(&self.task_path(&record.task), record)?),
                 Change::Forget(task) => {
                     let path = self.task_path(task);
                     match fs::remove_file(&path) {

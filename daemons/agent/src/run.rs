@@ -84,7 +84,10 @@ impl AgentError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Machine(missing) => missing.iter().find_map(|reason| reason.hint.clone()),
+            Self::Machine(missing) => {
+                let hints: Vec<&str> = missing.iter().filter_map(|reason| reason.hint.as_deref()).collect();
+                (!hints.is_empty()).then(|| hints.join("; "))
+            }
             Self::Identity(IdentityError::Taken { .. }) => {
                 Some("stop the other one, or name another data directory".into())
             }

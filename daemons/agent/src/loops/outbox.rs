@@ -1,4 +1,4 @@
-//! Says what is to be said to control, once what it rests on is on the disk.
+//! Says what is to be said to control, once what must not be forgotten for it is on the disk.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  workers ──▶ mailbox ─┐           ┌─▶ records (renamed into place)
 //!  control ──▶ orders ──┼─▶ node ───┼─▶ hands (start, stop, probe, …)      in this order, turn by turn
-//!  time ────────────────┘           └─▶ outbox (synced, then said)
+//!  time ────────────────┘           └─▶ outbox (the cluster's record synced, then said)
 //! ```
 
 use std::time::Duration;
