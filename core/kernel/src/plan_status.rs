@@ -91,6 +91,8 @@ impl Kernel {
         effects.push(acknowledgement(status));
         if status.state.is_terminal() {
             self.forget(&status.task, effects);
+        } else if status.state == TaskState::Stopping {
+            self.settle_order(&status.task);
         } else if self.tasks.get(&status.task).is_some_and(|task| task.order.is_none()) {
             self.send_order(&status.task, effects);
         }

@@ -25,7 +25,7 @@ fn with_task() -> World {
 }
 
 fn phase(world: &World, name: &str) -> Phase {
-    world.kernel.view().agent(&agent(name)).unwrap().phase()
+    world.kernel.view().agent(&agent(name)).expect("the agent is known").phase()
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl Run {
                 let Some(offer) = world.offers(name).get(*offer).map(|offer| offer.id) else { return };
                 let launches = cpus.iter().map(|cpu| {
                     self.minted += 1;
-                    let port = 31_000 + u16::try_from(cpu % 10).unwrap();
+                    let port = 31_000 + u16::try_from(cpu % 10).expect("it is below 10");
                     spec(&format!("t{}", self.minted), *cpu, &[port])
                 });
                 let launches = launches.collect();
@@ -226,6 +226,10 @@ impl Run {
         }
     }
 
+    fn machine(&mut self, name: &str) -> &mut Machine {
+        self.machines.get_mut(name).expect("orders go to agents that exist")
+    }
+
     fn deliver(&mut self, message: usize, is_kept: bool) {
         let orders = &mut self.world.orders;
         if message >= orders.len() {
@@ -239,11 +243,11 @@ impl Run {
             let first = self.runs.entry(*run).or_insert_with(|| spec.task.clone());
             assert_eq!(*first, spec.task, "run {run} was minted twice");
         }
-        self.machines.get_mut(to.as_str()).unwrap().hear(to.as_str(), &order);
+        self.machine(to.as_str()).hear(to.as_str(), &order);
     }
 
     fn advance(&mut self, name: &str, task: usize) {
-        let machine = self.machines.get_mut(name).unwrap();
+        let machine = self.machine(name);
         let mut living = machine.tasks.values_mut().filter(|(status, _)| !status.state.is_terminal());
         if let Some((status, _)) = living.nth(task) {
             status.state = match status.state {

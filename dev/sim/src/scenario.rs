@@ -62,10 +62,14 @@ impl Scenario {
             machines: 2 + chance.index(5),
             services: 1 + chance.index(if is_tight { 2 } else { 4 }),
             trouble: Duration::from_secs(60 + chance.below(180)),
-            command_every: Duration::from_secs(4 + chance.below(30)),
-            fault_every: (!is_calm).then(|| Duration::from_secs(3 + chance.below(20))),
+            command_every: Duration::from_secs(1 + chance.below(30)),
+            fault_every: (!is_calm).then(|| Duration::from_secs(1 + chance.below(20))),
             weather: if is_calm { Weather::CLEAR } else { weather },
-            crash_points: if is_calm { 0 } else { chance.below(8) },
+            crash_points: match chance.below(4) {
+                _ if is_calm => 0,
+                0 => chance.below(60),
+                _ => chance.below(8),
+            },
             amnesia: chance.is(300).then(|| all[chance.index(all.len())]),
         }
     }

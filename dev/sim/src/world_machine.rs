@@ -90,7 +90,11 @@ impl World {
             }
             Effect::Signal { task, signal } => self.signal(index, &task, signal),
             Effect::MakeSure(task) => {
-                self.machines[index].containers.remove(&task);
+                // Nothing runs any more; that there was a supervisor can still be seen.
+                if let Some(container) = self.machines[index].containers.get_mut(&task) {
+                    container.has_shim = false;
+                    container.state = State::Exited { exit: Exit::Signal { signal: 9 }, at: self.now };
+                }
                 self.answer(index, 1, 300, node::Input::Gone { task });
             }
             Effect::Release(_) => {}
@@ -141,8 +145,13 @@ impl World {
 
     fn signal(&mut self, index: usize, task: &TaskId, signal: StopSignal) {
         let Some(container) = self.machines[index].containers.get_mut(task) else { return };
-        // What is ill or cannot run is replaced, forgetful or not.
-        if self.is_forgetful && container.behaviour.is_good() && container.is_healthy(self.now) {
+        // What is ill, cannot run or was given up before is ended, forgetful or not.
+        let is_given_up = self.store.tasks.get(task).is_some_and(kogge_kernel::TaskRecord::is_given_up);
+        if self.is_forgetful
+            && !is_given_up
+            && container.behaviour.is_good()
+            && container.is_healthy(self.now)
+        {
             self.checks.killed_by_absence(task);
         }
         if !container.is_running() || !container.has_shim {

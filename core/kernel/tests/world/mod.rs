@@ -107,7 +107,7 @@ pub fn info(name: &str, resources: Resources) -> AgentInfo {
     AgentInfo {
         agent: agent(name),
         name: name.into(),
-        address: "10.0.0.1".parse().unwrap(),
+        address: std::net::IpAddr::from([10, 0, 0, 1]),
         resources,
         attributes: BTreeMap::from([("agent".to_owned(), name.to_owned())]),
         version: "0".into(),
@@ -118,7 +118,7 @@ pub fn running() -> TaskState {
     TaskState::Running(Running {
         pid: 1,
         started_at: Timestamp::ZERO,
-        ip: "10.0.0.2".parse().unwrap(),
+        ip: std::net::IpAddr::from([10, 0, 0, 2]),
         health: kogge_model::health::Health::Healthy,
     })
 }

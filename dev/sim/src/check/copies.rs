@@ -46,12 +46,12 @@ impl Copies {
             if record.status.state != TaskState::Staging || record.kill.is_some() {
                 continue;
             }
-            let others = view.tasks().filter(|other| {
+            let other = view.tasks().find(|other| {
                 other.is_live()
                     && other.spec.task != record.spec.task
                     && other.spec.instance == record.spec.instance
             });
-            for other in others {
+            if let Some(other) = other {
                 let (task, other) = (&record.spec.task, &other.spec.task);
                 return Err(format!("copies: {task} was launched while {other} is the same instance"));
             }
