@@ -24,6 +24,16 @@ test: ## Installs what tests need and runs all of them (as root)
 	dev/packages build test
 	$(CARGO) test --workspace --locked
 
+.PHONY: dist
+dist: ## One static binary with its unit and digests, in target/dist
+	dev/packages build
+	$(CARGO) xtask dist
+
+.PHONY: test-vm
+test-vm: dist ## The binary in a Debian machine of its own: restarts, reboot, loss of power (as root)
+	dev/packages vm
+	$(CARGO) xtask test-vm
+
 .PHONY: check
 check: check-fmt check-clippy check-tidy check-deny check-docs ## Formatting, lints, walls, licences, docs
 

@@ -5,6 +5,9 @@
 //! To add a chore: a file with its arguments and its `run`, and a line in the enum below.
 
 mod bench;
+mod dist;
+mod program;
+mod test_vm;
 mod tidy;
 
 use std::process::ExitCode;
@@ -22,6 +25,11 @@ struct Arguments {
 enum Chore {
     /// Measures the house beside its peers; needs root, and the packages of `dev/packages bench`
     Bench(bench::Arguments),
+    /// Builds what is handed out: one static binary, its unit, digests, in target/dist
+    Dist(dist::Arguments),
+    /// Tries the static binary in a Debian machine of its own: limits, restarts, reboot, loss of power; needs root, and
+    /// the packages of `dev/packages vm`
+    TestVm(test_vm::Arguments),
     /// Checks the rules of the house that compilers do not know: walls, sizes, names, pure cores
     Tidy(tidy::Arguments),
 }
@@ -30,6 +38,8 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Dist(arguments) => dist::run(&arguments),
+        Chore::TestVm(arguments) => test_vm::run(&arguments),
         Chore::Tidy(arguments) => tidy::run(&arguments),
     };
     match done {
