@@ -42,9 +42,9 @@ async fn a_base_image_is_made_from_packages_and_others_can_read_it() {
     assert!(devices.into_iter().all(|entry| !entry.file_type().unwrap().is_char_device()), "no device nodes");
     assert!(record.size_bytes < 120 << 20, "{} bytes", record.size_bytes);
 
-    let layout = root.path().join("layout");
-    store.export_layout(&spec.name, layout.clone()).await.unwrap();
-    let source = format!("oci:{}:test/base:1", layout.display());
+    let archive = root.path().join("base.tar");
+    store.export_archive(&spec.name, std::fs::File::create(&archive).unwrap()).await.unwrap();
+    let source = format!("oci-archive:{}:test/base:1", archive.display());
     let storage = root.path().join("foreign");
     let pulled = Command::new("buildah")
         .arg(format!("--root={}", storage.join("root").display()))
