@@ -255,12 +255,14 @@ impl Services {
         self.is_revival_due = false;
     }
 
+    /// A service's record is there before those of its instances and goes after them: whatever part of this reaches
+    /// a store, no instance is without its service.
     fn save_touched(&mut self, effects: &mut Effects) {
-        for id in std::mem::take(&mut self.touched_services) {
-            effects.push(match self.services.get(&id) {
-                Some(service) => Effect::SaveService(Box::new(service.record.clone())),
-                None => Effect::ForgetService(id),
-            });
+        let (kept, gone): (Vec<ServiceId>, Vec<ServiceId>) = std::mem::take(&mut self.touched_services)
+            .into_iter()
+            .partition(|id| self.services.contains_key(id));
+        for id in kept {
+            effects.push(Effect::SaveService(Box::new(self.services[&id].record.clone())));
         }
         for id in std::mem::take(&mut self.touched_instances) {
             let service = self.services.get(&id.service);
@@ -269,6 +271,7 @@ impl Services {
                 None => Effect::ForgetInstance(id),
             });
         }
+        effects.extend(gone.into_iter().map(Effect::ForgetService));
     }
 }
 

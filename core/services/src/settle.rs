@@ -259,7 +259,7 @@ fn renew_waiting(service: &mut Service, touched: &mut BTreeSet<InstanceId>) -> b
         let instance = service.instances.get_mut(number).expect("it was just seen");
         instance.version = version.digest;
         instance.template = Arc::clone(&version.template);
-        instance.crashes = 0;
+        (instance.restarts, instance.crashes) = (0, 0);
         if let Phase::Waiting(waiting) = &mut instance.phase {
             *waiting = Waiting::until(waiting.since, waiting.since);
         }

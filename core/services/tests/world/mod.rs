@@ -8,7 +8,7 @@
 mod kernel;
 pub mod script;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use kogge_model::id::{RevisionId, TaskId};
 use kogge_model::name::{InstanceId, ServiceId};
 use kogge_model::port::Port;
 use kogge_model::reason::Reason;
-use kogge_model::scheduler::Call;
 use kogge_model::service::{ServiceSpec, UpgradePolicy};
 use kogge_model::task::{Ended, Exit, Outcome, Running, TaskState};
 use kogge_model::template::{Command, PortSpec};
@@ -134,23 +133,34 @@ impl World {
             );
         }
         for effect in effects {
-            let Effect::Call(Call::Accept { launches, .. }) = effect else { continue };
-            let restarts = |instance: &InstanceId| {
-                self.services
-                    .get(&instance.service)
-                    .map(|service| service.instances[&instance.number].restarts)
+            let Effect::SaveInstance(instance) = effect else { continue };
+            let is_new = !self.records.1.contains_key(&instance.id);
+            let Some(service) =
+                self.services.get(&instance.id.service).filter(|_| is_new && !instance.is_adopted)
+            else {
+                continue;
             };
-            // An instance that comes back is a repair, also while others are still leaving.
-            for launch in
-                launches.iter().filter(|launch| restarts(launch.instance.as_ref().unwrap()) == Some(0))
-            {
-                let id = &launch.instance.as_ref().unwrap().service;
-                let service = self.services.get(id).unwrap();
-                let (wish, spec) = (service.wish(), &service.version().unwrap().spec);
-                let total = service.instances.len();
-                let most = usize::try_from(spec.upgrade.max_total(wish)).unwrap();
-                assert!(total <= most, "{id} has {total} instances, the maximum is {most}");
+            let (id, total) = (service.id(), service.instances.len());
+            let most = service.version().map_or(0, |version| version.spec.upgrade.max_total(service.wish()));
+            assert!(total <= usize::try_from(most).unwrap(), "{id} grew to {total}, the maximum is {most}");
+        }
+        self.check_order_of_records(effects);
+    }
+
+    /// A store that took only the first of these would still have a service for each instance.
+    fn check_order_of_records(&self, effects: &[Effect]) {
+        let mut services: BTreeSet<&ServiceId> = self.records.0.keys().collect();
+        let mut instances: BTreeSet<&InstanceId> = self.records.1.keys().collect();
+        for effect in effects {
+            match effect {
+                Effect::SaveService(record) => drop(services.insert(&record.service)),
+                Effect::ForgetService(id) => drop(services.remove(id)),
+                Effect::SaveInstance(instance) => drop(instances.insert(&instance.id)),
+                Effect::ForgetInstance(id) => drop(instances.remove(id)),
+                Effect::Call(_) | Effect::RollBack { .. } | Effect::Explain(_) | Effect::Announce(_) => {}
             }
+            let orphan = instances.iter().find(|id| !services.contains(&id.service));
+            assert!(orphan.is_none() || self.has_lost_records, "{orphan:?} is on record without its service");
         }
     }
 
