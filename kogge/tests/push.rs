@@ -51,8 +51,12 @@ impl Checkout {
 }
 
 fn dockerfile(more: &str) -> String {
+    dockerfile_for(more, SERVE)
+}
+
+fn dockerfile_for(more: &str, command: &str) -> String {
     format!(
-        "FROM busybox:test\nCOPY index.html /\n{more}\nEXPOSE 8080\nLABEL kogge.health=/\nCMD [\"sh\", \"-c\", \"{SERVE}\"]\n"
+        "FROM busybox:test\nCOPY index.html /\n{more}\nEXPOSE 8080\nLABEL kogge.health=/\nCMD [\"sh\", \"-c\", \"{command}\"]\n"
     )
 }
 
@@ -88,9 +92,9 @@ fn a_push_becomes_a_running_service_and_a_broken_one_changes_nothing() {
     checkout.commit(&[("Dockerfile", &dockerfile("RUN false"))]);
     let said = checkout.push_fails(&["main"]);
     assert!(said.contains("could not be built"), "{said}");
-    checkout.commit(&[("Dockerfile", &dockerfile("RUN rm /bin/httpd"))]);
+    checkout.commit(&[("Dockerfile", &dockerfile_for("", "exit 3"))]);
     let said = checkout.push_fails(&["main"]);
-    assert!(said.contains("runs on"), "{said}");
+    assert!(said.contains("exit code 3") && said.contains("runs on"), "{said}");
     assert_eq!(remote_main(&checkout.path), stands, "the ref moved though the push was declined");
     assert!(cloud.get("hello.localhost", "/").unwrap().text.contains("second"));
     cloud.down();

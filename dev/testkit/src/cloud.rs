@@ -131,7 +131,6 @@ impl CloudUnderTest {
     }
 
     /// Waits until `count` instances of a service are healthy, and none is otherwise.
-    #[must_use]
     pub fn healthy(&self, service: &str, count: usize) -> Vec<Value> {
         wait::until(&format!("{count} healthy instances of {service}"), PATIENCE, || {
             let instances = self.instances(service);

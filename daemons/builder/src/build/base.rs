@@ -1,6 +1,7 @@
 //! Base images that this cloud has go into buildah's storage before the build, so that no registry is needed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -31,12 +32,14 @@ impl Bases {
     ) -> Result<(), BuildError> {
         let _turn = self.turn.lock().await;
         for (i, name) in names.iter().enumerate() {
-            let layout = scratch.join(format!("base-{i}"));
+            let directory = format!("base-{i}");
+            let layout = scratch.join(&directory);
             let exported = images.export(name.clone(), layout.clone()).await.map_err(BuildError::Machine)?;
             let Some(image) = exported else { continue };
             if self.known().get(name) != Some(&image.digest) {
                 lines.say(format!("taking {name} from this cloud's images")).await;
-                self.take(name, image.digest, buildah, layout.clone()).await?;
+                let pull = buildah.pull(&scratch, &directory);
+                self.take(name, image.digest, buildah, pull).await?;
             }
             // It is only a copy; what cannot be removed goes with the build's directory.
             let _ = tokio::fs::remove_dir_all(&layout).await;
@@ -49,9 +52,9 @@ impl Bases {
         name: &str,
         digest: Digest,
         buildah: &Buildah,
-        layout: PathBuf,
+        pull: Vec<OsString>,
     ) -> Result<(), BuildError> {
-        let printed = capture(buildah.pull(&layout), buildah).await?;
+        let printed = capture(pull, buildah).await?;
         let id = printed.lines().last().unwrap_or_default().trim().to_owned();
         if id.is_empty() {
             return Err(BuildError::Machine(Reason::new(format!("buildah did not take {name}"))));

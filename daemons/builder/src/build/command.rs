@@ -84,6 +84,18 @@ impl Buildah {
         line
     }
 
+    /// The same command with mounts and processes of its own: whatever it mounts or starts is gone with it, however it
+    /// ends. Its lists of what is mounted, in the run directory, must then be new each time.
+    pub(crate) fn enclose(&self, line: Vec<OsString>) -> Vec<OsString> {
+        let fences = ["--mount", "--propagation", "slave", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let mut all: Vec<OsString> = vec!["unshare".into()];
+        all.extend(fences.map(Into::into));
+        all.extend(["sh", "-c", "mount -t tmpfs -o mode=0700 tmpfs \"$0\" && exec \"$@\""].map(Into::into));
+        all.push(self.run.clone().into());
+        all.extend(line);
+        all
+    }
+
     /// Builds the Dockerfile. The steps run under runc, not crun, which refuses hybrid hosts; and with the network
     /// of whoever calls, which is a namespace of the build's own.
     pub(crate) fn build(&self, config: &Config, build: Build<'_>) -> Vec<OsString> {
@@ -113,11 +125,14 @@ impl Buildah {
         line
     }
 
-    /// Takes an OCI layout; the last line it prints is the image's id.
-    pub(crate) fn pull(&self, layout: &Path) -> Vec<OsString> {
-        let mut line = self.line(&["pull", "--quiet", "--signature-policy"]);
+    /// Takes the OCI layout `layout`, a directory in `place`; the last line it prints is the image's id.
+    ///
+    /// buildah makes a name out of the path it is told, and names have no capitals: so it is told a relative one.
+    pub(crate) fn pull(&self, place: &Path, layout: &str) -> Vec<OsString> {
+        let mut line: Vec<OsString> = vec!["env".into(), "-C".into(), place.into()];
+        line.extend(self.line(&["pull", "--quiet", "--signature-policy"]));
         line.push(self.policy().into());
-        line.push(transport(layout, ""));
+        line.push(transport(Path::new(layout), ""));
         line
     }
 

@@ -134,7 +134,7 @@ fn within(namespace: &Path, line: Vec<OsString>) -> Vec<OsString> {
 }
 
 fn command(line: Vec<OsString>, buildah: &Buildah) -> Command {
-    let mut words = line.into_iter();
+    let mut words = buildah.enclose(line).into_iter();
     let mut command = Command::new(words.next().unwrap_or_default());
     command
         .args(words)
