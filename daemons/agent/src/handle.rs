@@ -133,12 +133,6 @@ impl AgentHandle {
         self.inner.machine.exec(task, request).await
     }
 
-    /// Where the log segments of a task stand, if it is known here.
-    pub async fn log_directory(&self, task: &TaskId) -> Option<PathBuf> {
-        self.check_known(task).await.ok()?;
-        Some(self.inner.machine.of(task).log).filter(|directory| directory.is_dir())
-    }
-
     /// A network namespace on the cloud's bridge for work that is no task, such as a build: it reaches out, but none
     /// of this machine's own doors.
     ///

@@ -97,7 +97,6 @@ impl Cloud {
     /// Fresh from the store: the cores introduce themselves to each other.
     pub(crate) fn begin(&mut self, round: &mut Round) {
         self.stale.extend(self.tree.services().into_keys());
-        self.converse(Word::ToServices(kogge_services::Input::Connected), round);
         if let Some(head) = self.tree.head() {
             let desired = kogge_services::Input::Desired {
                 revision: head.id,
@@ -105,6 +104,8 @@ impl Cloud {
             };
             self.converse(Word::ToServices(desired), round);
         }
+        // What runs can only be recognised by who knows what is wanted.
+        self.converse(Word::ToServices(kogge_services::Input::Connected), round);
     }
 
     /// An agent said something.
