@@ -28,6 +28,10 @@ pub(crate) struct Machine {
     /// It never comes back.
     pub(crate) is_gone: bool,
     pub(crate) disk: Disk,
+    /// Its disk has lost what was written last.
+    pub(crate) has_lost_writes: bool,
+    /// What of the disk survives a loss of power for certain.
+    synced: Disk,
     pub(crate) containers: BTreeMap<TaskId, Container>,
 }
 
@@ -96,6 +100,8 @@ impl Machine {
             paused_until: Timestamp::ZERO,
             is_gone: false,
             disk: Disk::default(),
+            has_lost_writes: false,
+            synced: Disk::default(),
             containers: BTreeMap::new(),
         }
     }
@@ -143,8 +149,17 @@ impl Machine {
         });
     }
 
-    /// The machine loses power: nothing that runs survives, what was written does.
-    pub(crate) fn lose_power(&mut self) {
+    /// What was written so far is safe.
+    pub(crate) fn sync(&mut self) {
+        self.synced = self.disk.clone();
+    }
+
+    /// The machine loses power: nothing that runs survives, and of what was written lately perhaps nothing.
+    pub(crate) fn lose_power(&mut self, is_disk_rolled_back: bool) {
+        if is_disk_rolled_back {
+            self.disk = self.synced.clone();
+            self.has_lost_writes = true;
+        }
         self.node = None;
         self.boot += 1;
         self.containers.clear();

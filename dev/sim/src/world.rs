@@ -1,5 +1,6 @@
 //! The world: one thread, one clock, one queue of what will happen.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kogge_model::id::{AgentId, ClusterId, TaskId};
@@ -75,8 +76,8 @@ pub(crate) struct World {
     pub(crate) chances: Chances,
     /// People and faults act.
     pub(crate) is_troubled: bool,
-    /// Whatever ends now ends because the store forgot.
-    pub(crate) is_forgetful: bool,
+    /// Tasks for whose end nothing but forgetfulness could be the reason.
+    pub(crate) untouchable: BTreeSet<TaskId>,
     pub(crate) tally: Tally,
 }
 
@@ -141,7 +142,7 @@ impl World {
                 cores: Chance::new(seed, Purpose::Cores),
             },
             is_troubled: true,
-            is_forgetful: false,
+            untouchable: BTreeSet::new(),
             tally: Tally::default(),
         };
         world.schedule.at(world.now, Event::BootServer);

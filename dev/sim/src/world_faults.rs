@@ -35,7 +35,8 @@ impl World {
                 self.machines[machine].paused_until = self.now.plus(pause)
             }
             Fault::PowerLoss { machine, down } => {
-                self.machines[machine].lose_power();
+                let is_rolled_back = self.chances.faults.is(500);
+                self.machines[machine].lose_power(is_rolled_back);
                 self.schedule.at(self.now.plus(down), Event::BootAgent { machine });
             }
             Fault::Gone { machine } => self.lose_machine(machine),
@@ -73,7 +74,7 @@ impl World {
     /// A machine that never comes back: dead, or cut off with all that runs on it.
     fn lose_machine(&mut self, machine: usize) {
         if self.chances.faults.is(500) {
-            self.machines[machine].lose_power();
+            self.machines[machine].lose_power(false);
         } else {
             self.machines[machine].node = None;
         }

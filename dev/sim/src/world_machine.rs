@@ -79,7 +79,12 @@ impl World {
 
     fn perform(&mut self, index: usize, effect: Effect) {
         match effect {
-            Effect::SaveAgent(_) | Effect::Save(_) | Effect::Forget(_) => self.machines[index].write(effect),
+            Effect::SaveAgent(_) | Effect::Save(_) | Effect::Forget(_) => {
+                self.machines[index].write(effect);
+                if self.chances.containers.is(200) {
+                    self.machines[index].sync();
+                }
+            }
             Effect::Start { run, spec } => self.start(index, run, spec),
             Effect::CancelStart(task) => {
                 if let Some(container) = self.machines[index].containers.get_mut(&task)
@@ -124,6 +129,10 @@ impl World {
         run: kogge_model::id::RunId,
         spec: std::sync::Arc<kogge_model::task::TaskSpec>,
     ) {
+        let record = self.store.tasks.get(&spec.task);
+        if self.machines[index].has_lost_writes && record.is_some_and(|record| !record.is_confirmed()) {
+            self.checks.forgive(&spec.task);
+        }
         self.checks.before_start(index, run, &spec);
         self.tally.starts += 1;
         let task = spec.task.clone();
@@ -145,13 +154,7 @@ impl World {
 
     fn signal(&mut self, index: usize, task: &TaskId, signal: StopSignal) {
         let Some(container) = self.machines[index].containers.get_mut(task) else { return };
-        // What is ill, cannot run or was given up before is ended, forgetful or not.
-        let is_given_up = self.store.tasks.get(task).is_some_and(kogge_kernel::TaskRecord::is_given_up);
-        if self.is_forgetful
-            && !is_given_up
-            && container.behaviour.is_good()
-            && container.is_healthy(self.now)
-        {
+        if self.untouchable.contains(task) {
             self.checks.killed_by_absence(task);
         }
         if !container.is_running() || !container.has_shim {

@@ -1,12 +1,14 @@
 //! The server in its world: persist, then send, and what happens when it dies in between.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kogge_kernel as kernel;
 use kogge_model::id::TaskId;
 use kogge_model::link::{FromAgent, FromControl, ToAgent, ToControl};
-use kogge_services as services;
+use kogge_services::{self as services, Instance};
 
+use crate::behaviour::Behaviour;
 use crate::network::Way;
 use crate::people;
 use crate::server::{Round, Server, Watchers, Word};
@@ -136,10 +138,24 @@ impl World {
         self.serve(|server, now, round, watchers| server.change_tree(now, wishes, round, watchers));
     }
 
+    /// Tasks of services that are as they should be: good, healthy, of the wanted version.
+    fn content(&self) -> BTreeSet<TaskId> {
+        let Some(server) = &self.server else { return BTreeSet::new() };
+        let is_content = |instance: &&Instance| {
+            let spec = server.tree.services.get(&instance.id.service);
+            spec.is_some_and(|spec| {
+                Behaviour::of(&spec.template).is_good() && spec.template.digest() == instance.version
+            }) && instance.is_healthy()
+        };
+        let content = server.instances.values().filter(is_content);
+        content.filter_map(|instance| Some(instance.attempt()?.task.clone())).collect()
+    }
+
     /// The store loses what `amnesia` says, and a server takes over from the rest.
     pub(crate) fn forget(&mut self, amnesia: crate::scenario::Amnesia) {
         use crate::scenario::Amnesia;
         note!(self, "store: forgets ({amnesia:?})");
+        self.untouchable = self.content();
         let term = self.store.term;
         match amnesia {
             Amnesia::Cluster => {
@@ -160,7 +176,6 @@ impl World {
                 self.store.tree = crate::store::Tree::default();
             }
         }
-        self.is_forgetful = true;
         self.server = None;
         self.schedule.at(self.now.plus(Duration::from_millis(500)), Event::BootServer);
     }

@@ -31,6 +31,11 @@ impl Copies {
         Ok(())
     }
 
+    /// Neither its agent nor the server can know that it ran: a second life after a loss of power is allowed.
+    pub(super) fn forgive(&mut self, task: &TaskId) {
+        self.lived.remove(task);
+    }
+
     pub(super) fn after_start(&mut self, task: &TaskId) {
         self.lived.insert(task.clone());
     }
