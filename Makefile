@@ -24,6 +24,11 @@ test: ## Installs what tests need and runs all of them (as root)
 	dev/packages build test
 	$(CARGO) test --workspace --locked
 
+.PHONY: bench
+bench: ## The numbers, each beside its peer (as root); ONLY=name runs one
+	dev/packages build bench
+	$(CARGO) xtask bench $(if $(ONLY),--only $(ONLY))
+
 .PHONY: dist
 dist: ## One static binary with its unit and digests, in target/dist
 	dev/packages build

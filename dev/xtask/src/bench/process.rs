@@ -112,7 +112,10 @@ pub(crate) fn shims(data: &Path) -> Vec<u32> {
         let mut words = line.split('\0').skip(1);
         words.next() == Some("shim") && words.next().is_some_and(|dir| Path::new(dir).starts_with(data))
     };
-    all().into_iter().filter(is_shim).collect()
+    let found: Vec<u32> = all().into_iter().filter(is_shim).collect();
+    // A shim starts helpers, for a moment, that are copies of it.
+    let is_helper = |pid: &u32| parent(*pid).is_some_and(|parent| found.contains(&parent));
+    found.iter().copied().filter(|pid| !is_helper(pid)).collect()
 }
 
 /// The parent, and processor time in ticks, out of `/proc/PID/stat` (proc(5)).

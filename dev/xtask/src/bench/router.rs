@@ -13,23 +13,24 @@ const SECONDS: u32 = 5;
 const PEER: &str = "nginx";
 pub(crate) const HOST: &str = "web.localhost";
 
-/// Starts the upstream as a service `web` with so many instances; gives their addresses.
-pub(crate) fn deploy_upstream(
-    lab: &Lab,
-    cloud: &CloudUnderTest,
-    instances: usize,
-) -> anyhow::Result<Vec<String>> {
-    let (line, count) = (upstream_line(lab.scratch()), instances.to_string());
-    cloud.ok(&upstream_words(&line, &count, &[]));
-    let healthy = cloud.healthy("web", instances);
+/// Starts the upstream as a service `web` with one instance; gives the address of each.
+pub(crate) fn deploy_upstream(cloud: &CloudUnderTest, cpus: &str) -> anyhow::Result<Vec<String>> {
+    let line = upstream_line();
+    cloud.ok(&upstream_words(&line, "1", cpus, &[]));
+    let healthy = cloud.healthy("web", 1);
     let address = |instance: &serde_json::Value| format!("127.0.0.1:{}", instance["ports"][0]["host_port"]);
     Ok(healthy.iter().map(address).collect())
 }
 
 /// Words that deploy it.
-pub(crate) fn upstream_words<'a>(line: &'a str, count: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn upstream_words<'a>(
+    line: &'a str,
+    count: &'a str,
+    cpus: &'a str,
+    more: &[&'a str],
+) -> Vec<&'a str> {
     let mut words = vec!["deploy", "--name", "web", "--command", line, "--network", "host"];
-    words.extend(["--cpus", "0.6", "--mem", "64M", "--instances", count, "--health", "tcp"]);
+    words.extend(["--cpus", cpus, "--mem", "64M", "--instances", count, "--health", "tcp"]);
     words.extend(["--health-interval", "1s"]);
     words.extend(more);
     words
@@ -37,7 +38,7 @@ pub(crate) fn upstream_words<'a>(line: &'a str, count: &'a str, more: &[&'a str]
 
 pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let cloud = CloudUnderTest::up(&lab.kogge()?.to_string_lossy());
-    let upstreams = deploy_upstream(lab, &cloud, 1)?;
+    let upstreams = deploy_upstream(&cloud, "1")?;
     let nginx = Nginx::proxy(&lab.scratch().join("nginx"), &upstreams)?;
     let door = cloud.door("router_http");
     let own = [cloud.pid()];

@@ -2,7 +2,6 @@
 //!
 //! The clock starts with the command-line client and stops when the process has reached the world outside.
 
-use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
@@ -67,13 +66,14 @@ impl Starter {
             })
             .collect::<Result<_, _>>()
             .context("cannot run kogge")?;
-        let (last, held): (Instant, Vec<TcpStream>) = self.outside.arrivals(count)?;
+        let arrived = self.outside.arrivals(count);
         for client in clients {
             let done = client.wait_with_output()?;
             if !done.status.success() {
                 bail!("kogge deploy failed: {}", String::from_utf8_lossy(&done.stderr).trim());
             }
         }
+        let (last, held) = arrived.context("kogge deploy")?;
         let mut words = vec!["destroy", "--yes"];
         words.extend(names.iter().map(String::as_str));
         self.cloud.ok(&words);

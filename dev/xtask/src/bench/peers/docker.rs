@@ -3,7 +3,6 @@
 //! In the machine's own namespace it would set the forward policy to drop and cut off whatever else runs there.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -99,13 +98,14 @@ impl Docker {
         let begun = Instant::now();
         let clients: Vec<Child> =
             (0..count).map(|_| self.run().spawn()).collect::<Result<_, _>>().context("cannot run docker")?;
-        let (last, held): (Instant, Vec<TcpStream>) = outside.arrivals(count)?;
+        let arrived = outside.arrivals(count);
         for client in clients {
             let done = client.wait_with_output()?;
             if !done.status.success() {
                 bail!("docker run failed: {}", String::from_utf8_lossy(&done.stderr).trim());
             }
         }
+        let (last, held) = arrived.context("docker run")?;
         drop(held);
         self.clear()?;
         Ok(last.duration_since(begun).as_secs_f64() * 1000.0)

@@ -81,18 +81,17 @@ fn temporary_paths(place: &str) -> String {
     names.map(|name| format!("{name}_temp_path {place}/{name};")).join(" ")
 }
 
-/// A shell line for a service: a web server with one worker on `$PORT` that answers everything with a small page. It
-/// keeps its files in `place`.
-pub(crate) fn upstream_line(place: &Path) -> String {
-    let own = format!("{}/upstream-$PORT", place.display());
+/// A shell line for a service: a web server with one worker on `$PORT` that answers everything with a small page. A
+/// plain command has a `/tmp` of its own, and may write nowhere else.
+pub(crate) fn upstream_line() -> String {
+    const PLACE: &str = "/tmp/upstream";
     let configuration = format!(
-        "daemon off; master_process off; pid {own}/pid; error_log stderr error; \
+        "daemon off; master_process off; pid {PLACE}/pid; error_log stderr error; \
          events {{ worker_connections 4096; }} \
          http {{ {paths} access_log off; keepalive_requests 100000000; keepalive_timeout 600s; \
          server {{ listen 127.0.0.1:$PORT; location / {{ return 200 'hello from the bench'; }} }} }}",
-        paths = temporary_paths(&own)
+        paths = temporary_paths(PLACE)
     );
-    format!(
-        "mkdir -p {own} && echo \"{configuration}\" > {own}/conf && exec {PROGRAM} -p {own} -e stderr -c {own}/conf"
-    )
+    let start = format!("exec {PROGRAM} -p {PLACE} -e stderr -c {PLACE}/conf");
+    format!("mkdir -p {PLACE} && echo \"{configuration}\" > {PLACE}/conf && {start}")
 }
