@@ -11,6 +11,7 @@ use kogge_model::log_record::LogStream;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use oci_spec::runtime::Spec;
+use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::logs::Logs;
@@ -61,11 +62,12 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
     let spec = load_checked_spec(&config)?;
     let cgroup_path = spec::cgroup_path(&spec).expect("a checked spec names its cgroup");
     let cgroup = Cgroup::locate(&cgroup_path).map_err(PrepareError::system("find the cgroup"))?;
+    let owner = owner(&spec);
     drop(spec);
     mounts::enter_namespace()?;
     mounts::mount(&config.rootfs)?;
     let listener = listen(dir)?;
-    let (stdio, output) = output_pipes()?;
+    let (stdio, output) = output_pipes(owner)?;
     let log_dir = dir.join(LOG_DIR);
     fs::create_dir_all(&log_dir).map_err(PrepareError::system("make the log directory"))?;
     let logs = Logs::new(log_dir, config.logs, output);
@@ -136,12 +138,24 @@ fn listen(dir: &Path) -> Result<UnixListener, PrepareError> {
     Ok(listener)
 }
 
-/// The task's standard input, output and error, and our ends of the last two.
-fn output_pipes() -> Result<([OwnedFd; 3], [OutputPipe; 2]), PrepareError> {
+/// As whom the task runs.
+fn owner(spec: &Spec) -> (Uid, Gid) {
+    let user = spec.process().as_ref().map(oci_spec::runtime::Process::user);
+    let (uid, gid) = user.map_or((0, 0), |user| (user.uid(), user.gid()));
+    (Uid::from_raw(uid), Gid::from_raw(gid))
+}
+
+/// The task's standard input, output and error, and our ends of the last two. The task's ends belong to its user, or
+/// it could not open `/dev/stdout`.
+fn output_pipes(owner: (Uid, Gid)) -> Result<([OwnedFd; 3], [OutputPipe; 2]), PrepareError> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(PrepareError::errno("make a pipe"));
     let ((out_ours, out_theirs), (err_ours, err_theirs)) = (pipe()?, pipe()?);
     for ours in [&out_ours, &err_ours] {
         rustix::io::ioctl_fionbio(ours.as_fd(), true).map_err(PrepareError::errno("make a pipe"))?;
+    }
+    for theirs in [&out_theirs, &err_theirs] {
+        rustix::fs::fchown(theirs, Some(owner.0), Some(owner.1))
+            .map_err(PrepareError::errno("give a pipe away"))?;
     }
     let output = [OutputPipe::new(LogStream::Stdout, out_ours), OutputPipe::new(LogStream::Stderr, err_ours)];
     Ok(([open_null()?, out_theirs, err_theirs], output))

@@ -50,6 +50,14 @@ fn the_first_process_is_confined() {
 }
 
 #[test]
+fn a_user_without_privileges_can_open_its_own_output() {
+    let mut fixture = Fixture::shell("echo out > /dev/stdout; echo err > /dev/stderr");
+    fixture.spec["process"]["user"] = serde_json::json!({ "uid": 65534, "gid": 65534 });
+    assert_eq!(fixture.run().exit, Exit::Code { code: 0 });
+    assert!(fixture.log().contains("out") && fixture.log().contains("err"), "{}", fixture.log());
+}
+
+#[test]
 fn a_read_only_root_refuses_writes() {
     let mut fixture = Fixture::shell("touch /x || echo refused; touch /dev/shm/x && echo scratch");
     fixture.spec["root"]["readonly"] = true.into();
