@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use kogge_cli::Failure;
+use kogge_cli::{Failure, Format};
 use kogge_model::view::DoorsView;
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ fn adopt(fd: i32) -> File {
 }
 
 /// Starts this very command in the background and waits until it is up.
-pub(crate) fn start(place: &Place) -> Result<u8, Failure> {
+pub(crate) fn start(place: &Place, format: Format) -> Result<u8, Failure> {
     place.prepare()?;
     let cannot = |error: std::io::Error| Failure::new(format!("cannot start in the background: {error}"));
     let (mut reader, writer) = std::io::pipe().map_err(cannot)?;
@@ -96,9 +96,7 @@ pub(crate) fn start(place: &Place) -> Result<u8, Failure> {
     reader.read_to_string(&mut text).map_err(cannot)?;
     match serde_json::from_str(&text) {
         Ok(Word::Up(doors)) => {
-            for (door, url) in &doors.0 {
-                let _ = writeln!(std::io::stderr(), "{door}: {url}");
-            }
+            tell(&doors, format);
             Ok(0)
         }
         Ok(Word::Failed { text, hint }) => {
@@ -110,5 +108,19 @@ pub(crate) fn start(place: &Place) -> Result<u8, Failure> {
         }
         Err(_) => Err(Failure::new("the cloud ended while it started")
             .with_hint(format!("its last words stand in {}", place.log_file().display()))),
+    }
+}
+
+/// For people beside their work, for programs as the answer. A reader that is gone is no failure.
+fn tell(doors: &DoorsView, format: Format) {
+    match (format, serde_json::to_string(doors)) {
+        (Format::Json, Ok(text)) => {
+            let _ = writeln!(std::io::stdout(), "{text}");
+        }
+        _ => {
+            for (door, url) in &doors.0 {
+                let _ = writeln!(std::io::stderr(), "{door}: {url}");
+            }
+        }
     }
 }

@@ -20,7 +20,7 @@ use place::Place;
 pub(crate) fn run(args: &UpArgs, global: &Global) -> Result<u8, Failure> {
     let place = Place::find(global)?;
     if args.detach {
-        return detach::start(&place);
+        return detach::start(&place, global.output);
     }
     let ready = detach::Ready::inherited();
     match serve(args, &place, &ready) {
