@@ -86,8 +86,9 @@ impl Base {
                 .args(["-q", "-t", "ed25519", "-N", "", "-C", "test-vm", "-f"])
                 .arg(&key),
         )?;
-        let mut debian = Command::new("mmdebstrap");
-        debian.args(["--mode=root", "--variant=minbase", "--format=directory"]);
+        // What it mounts goes with the namespace, even when it is killed: then the tree can be cleared.
+        let mut debian = Command::new("unshare");
+        debian.args(["--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]);
         debian.arg("--aptopt=Acquire::Languages \"none\"").arg("--aptopt=Acquire::Retries \"3\"");
         debian.arg("--dpkgopt=force-unsafe-io").arg("--dpkgopt=path-exclude=/usr/share/doc/*");
         debian.arg(format!("--include={}", PACKAGES.join(","))).arg(SUITE).arg(&tree);
