@@ -75,6 +75,7 @@ impl Drop for Place {
 fn spec(root: &Path, cgroup: &str) -> Value {
     let mount = |to: &str, kind: &str, options: &[&str]| json!({"destination": to, "type": kind, "source": kind, "options": options});
     let capabilities = json!(["CAP_CHOWN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID"]);
+    let namespaces = ["pid", "mount", "ipc", "uts", "network"].map(|kind| json!({"type": kind}));
     let device = |major: u32, minor: u32| json!({"allow": true, "type": "c", "major": major, "minor": minor, "access": "rwm"});
     json!({
         "ociVersion": "1.0.2",
@@ -98,8 +99,7 @@ fn spec(root: &Path, cgroup: &str) -> Value {
         ],
         "linux": {
             "cgroupsPath": cgroup,
-            "namespaces":
-                ["pid", "mount", "ipc", "uts", "network"].map(|kind| json!({"type": kind})),
+            "namespaces": namespaces,
             "resources": {
                 "devices": [
                     {"allow": false, "access": "rwm"}, device(1, 3), device(1, 5), device(5, 0), device(5, 2)
