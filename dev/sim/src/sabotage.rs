@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kogge_kernel::{self as kernel, Effect, Input, Kernel};
+use kogge_model::attribute::Constraint;
 use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::link::{FromAgent, ToAgent, ToControl};
 use kogge_model::name::ServiceId;
@@ -14,13 +15,15 @@ use kogge_model::service::ServiceSpec;
 use kogge_model::task::{TaskSpec, TaskState};
 use kogge_model::time::Timestamp;
 
+use crate::machine;
+
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Trick {
     /// Nothing.
     #[default]
     None,
-    /// The fit check looks at agents that are larger than they are.
+    /// The fit check looks at agents that are larger than they are, and everybody wants the same one.
     BlindFitCheck,
     /// An accepted offer stays open and is accepted again.
     OfferStaysOpen,
@@ -63,6 +66,10 @@ impl Sabotage {
     pub(crate) fn twist_wish(&self, spec: Arc<ServiceSpec>) -> Arc<ServiceSpec> {
         let mut twisted = (*spec).clone();
         match self.trick {
+            Trick::BlindFitCheck => {
+                let (key, value) = ("agent".to_owned(), machine::agent_id(0).to_string());
+                twisted.constraints = vec![Constraint::Is { key, value }];
+            }
             Trick::NoMinimum => twisted.upgrade.min_healthy_percent = 0,
             Trick::NoMaximum => twisted.upgrade.max_surge_percent = 400,
             _ => return spec,

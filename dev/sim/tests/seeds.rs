@@ -2,7 +2,7 @@
 
 use kogge_sim::{Scenario, Trick, run};
 
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 400;
 
 fn survive(seeds: impl Iterator<Item = u64>) {
     for seed in seeds {
