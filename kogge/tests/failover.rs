@@ -101,7 +101,9 @@ fn a_killed_supervisor_is_reported_lost_and_its_task_replaced() {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
         let is_it = line.contains("shim") && line.contains(&task);
-        is_it.then(|| entry.file_name().to_str()?.parse::<u64>().ok()).flatten()
+        // A helper of it, which looks the same, is of its session.
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        is_it.then(|| stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse::<u64>().ok()).flatten()
     });
     kill(shim.expect("the task has a supervisor"));
     wait::until("a replacement", PATIENCE, || {

@@ -69,6 +69,8 @@ impl CloudUnderTest {
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(words).env("KOGGE_DATA", self.data()).env_remove("KOGGE_API").stdin(Stdio::null());
+        // Not in somebody's checkout: `create` adds a git remote where it finds one.
+        command.current_dir(self.directory.path());
         command
     }
 

@@ -80,7 +80,7 @@ async fn a_task_whose_supervisor_is_killed_is_lost_and_none_of_it_lives_on() {
     let cloud = place.start().await;
     let task = cloud.control.launch(cloud.shell("orphan", "sleep 1000 & sleep 1000"));
     let pid = cloud.control.running(&task).await.pid;
-    let shim = parent_of(pid);
+    let shim = supervisor_of(pid);
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(shim).unwrap(),
         rustix::process::Signal::KILL,
@@ -92,9 +92,14 @@ async fn a_task_whose_supervisor_is_killed_is_lost_and_none_of_it_lives_on() {
     cloud.end(&place).await;
 }
 
-fn parent_of(pid: u32) -> i32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+/// The supervisor leads the session of whoever started the task: itself, or for a moment a helper of its own.
+pub(crate) fn supervisor_of(pid: u32) -> i32 {
+    let field = |pid: i32, field: usize| -> i32 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(field).unwrap().parse().unwrap()
+    };
+    let (parent, session) = (1, 3);
+    field(field(i32::try_from(pid).unwrap(), parent), session)
 }
 
 #[tokio::test]

@@ -44,8 +44,7 @@ fn killing_the_agent_touches_no_task_and_what_happened_meanwhile_is_collected() 
 
     // While nobody watches: one task ends, and one loses its supervisor.
     std::fs::write(format!("/proc/{ends}/root/tmp/go"), "").unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{loses}/stat")).unwrap();
-    let shim: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let shim = crate::endings::supervisor_of(loses);
     let shim = rustix::process::Pid::from_raw(shim).unwrap();
     rustix::process::kill_process(shim, rustix::process::Signal::KILL).unwrap();
 
@@ -159,8 +158,7 @@ async fn after_a_reboot_tasks_are_lost_for_that_reason() {
     cloud.links.shutdown(Duration::from_secs(5)).await;
     drop(cloud);
     // As a reboot leaves it: no process, and records that tell of another boot.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let shim: i32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let shim = crate::endings::supervisor_of(pid);
     for pid in [shim, i32::try_from(pid).unwrap()] {
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();

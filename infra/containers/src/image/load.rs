@@ -174,6 +174,8 @@ impl Inner {
                         "WorkingDir": config.working_dir.as_deref().unwrap_or_default(),
                         "User": config.user.as_deref().unwrap_or_default(), "Labels": config.labels },
             "rootfs": { "type": "layers", "diff_ids": [diff_id] },
+            // buildah takes no base whose layers have no history.
+            "history": [{ "created_by": "kogge" }],
         });
         let document = serde_json::to_vec(&document).expect("a config is plain data");
         lease.add(kogge_model::digest::Digest::of(&document));
