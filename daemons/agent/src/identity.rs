@@ -67,7 +67,16 @@ pub(crate) struct Identity {
     pub(crate) agent: AgentId,
     /// Whether the machine has rebooted since the directory was last used.
     pub(crate) is_after_reboot: bool,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Identity {
+    /// Processes that are just being started hold a copy of every open file: closing ours would not be enough.
+    fn drop(&mut self) {
+        if let Err(errno) = rustix::fs::flock(&self.lock, FlockOperation::Unlock) {
+            tracing::warn!(%errno, "the lock of a data directory was not given back");
+        }
+    }
 }
 
 impl Identity {
@@ -90,7 +99,7 @@ impl Identity {
                 Document { version: DATA_VERSION, agent: agent.clone(), boot_id: boot_id.to_owned() };
             records::replace_durably(&path, &document)?;
         }
-        Ok(Self { agent, is_after_reboot, _lock: lock })
+        Ok(Self { agent, is_after_reboot, lock })
     }
 }
 

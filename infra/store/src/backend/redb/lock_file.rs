@@ -7,7 +7,7 @@ use std::path::Path;
 /// Held as long as it lives; the kernel lets go when the process dies, however it dies.
 #[derive(Debug)]
 pub(super) struct LockFile {
-    _file: File,
+    file: File,
 }
 
 /// Why the directory is not ours.
@@ -34,7 +34,17 @@ impl LockFile {
         }
         // The pid is a courtesy: on a full disk it may stay unwritten, the lock holds all the same.
         let _ = write_pid(&mut file);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for LockFile {
+    /// Closing would do, were there not processes just being started: until they run their own program they hold a copy
+    /// of every open file, and the lock with it.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of a data directory was not given back");
+        }
     }
 }
 

@@ -148,18 +148,8 @@ impl Model {
     }
 }
 
-/// Another test may be starting a process in this very moment: until that runs its own program, it holds a copy of
-/// the lock of whoever had just closed.
 async fn open(directory: &Directory) -> Embedded {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    loop {
-        match Embedded::open(directory.0.path(), Options::default()).await {
-            Err(super::super::OpenError::InUse { .. }) if std::time::Instant::now() < deadline => {
-                tokio::task::yield_now().await;
-            }
-            opened => return opened.unwrap(),
-        }
-    }
+    Embedded::open(directory.0.path(), Options::default()).await.unwrap()
 }
 
 async fn take(model: &mut Model, store: Embedded, directory: &Directory, step: &Step) -> Embedded {
