@@ -18,9 +18,6 @@ use std::process::ExitCode;
 
 use kogge_cli::{Failure, Outcome, Parsed};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     // The supervisor of a task is small and has one thread: it comes before everything else.
