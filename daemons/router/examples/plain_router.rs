@@ -16,9 +16,6 @@ use kogge_model::service::RouteSpec;
 use kogge_router::{Router, RouterConfig};
 use tokio::sync::watch;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {

@@ -7,10 +7,6 @@ use clap::Parser;
 use kogge_sim::placing::{Placing, cpu_time};
 use kogge_sim::{Scenario, Trick};
 
-/// The allocator that is shipped, so that what is measured here is what runs there.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const AGENTS: usize = 5_000;
 const TASKS: u32 = 50_000;
 
