@@ -107,7 +107,13 @@ fn the_program_of_shims_cannot_be_written_through_proc() {
     // What a container's root could get hold of, and open anew when the program has ended.
     let held = fs::File::open(format!("/proc/{shim}/exe")).unwrap();
     fixture.block_on(client.delete(true)).unwrap();
-    let opened = fs::OpenOptions::new().write(true).open(format!("/proc/self/fd/{}", held.as_raw_fd()));
-    assert_eq!(opened.unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
-    assert!(fs::OpenOptions::new().write(true).open(&program).is_ok(), "the file itself can be written");
+    let write =
+        |path: &std::path::Path| fs::OpenOptions::new().write(true).open(path).map_err(|error| error.kind());
+    // It has answered, but may not have ended yet: until then nobody can write it, for that reason.
+    crate::fixture::wait_until("the program runs no more", || {
+        write(&program).err() != Some(std::io::ErrorKind::ExecutableFileBusy)
+    });
+    let through_proc = write(std::path::Path::new(&format!("/proc/self/fd/{}", held.as_raw_fd())));
+    assert_eq!(through_proc.unwrap_err(), std::io::ErrorKind::ReadOnlyFilesystem);
+    assert!(write(&program).is_ok(), "the file itself can be written");
 }
