@@ -9,12 +9,15 @@
 
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{Shutdown, shutdown};
 
 use super::process::{PATIENCE, output};
 
@@ -26,6 +29,8 @@ pub(crate) struct Outside {
     namespace: String,
     links: Vec<String>,
     arrivals: Receiver<(Instant, TcpStream)>,
+    /// The listener's socket, to wake the thread that accepts.
+    socket: OwnedFd,
     port: u16,
 }
 
@@ -39,14 +44,16 @@ pub(crate) enum Side {
 
 impl Outside {
     pub(crate) fn make() -> anyhow::Result<Self> {
-        let namespace = format!("kbout{}", std::process::id());
+        // The kernel takes its time with the namespace of the one before.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let namespace = format!("kb{}x{}", MADE.fetch_add(1, Ordering::Relaxed), std::process::id());
         output(Command::new("ip").args(["netns", "add", &namespace]))?;
         let (sender, arrivals) = sync_channel(QUEUE);
-        let mut outside = Self { namespace: namespace.clone(), links: Vec::new(), arrivals, port: 0 };
-        outside.ip(&["link", "set", "lo", "up"])?;
         let listener = in_namespace(&namespace, || TcpListener::bind("0.0.0.0:0"))??;
-        outside.port = listener.local_addr()?.port();
-        // The thread ends with the process: its socket is all it has.
+        let (socket, port) = (listener.try_clone()?.into(), listener.local_addr()?.port());
+        let outside = Self { namespace, links: Vec::new(), arrivals, socket, port };
+        outside.ip(&["link", "set", "lo", "up"])?;
+        // Ends when its socket is shut down.
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
                 if sender.send((Instant::now(), stream)).is_err() {
@@ -60,7 +67,7 @@ impl Outside {
     /// Lays a line; gives the words `ADDRESS PORT` at which the listener is reached from there.
     pub(crate) fn connect(&mut self, side: &Side) -> anyhow::Result<[String; 2]> {
         let number = self.links.len();
-        let (near, far) = (format!("kbn{number}x{}", std::process::id()), format!("kbf{number}"));
+        let (near, far) = (format!("{}n{number}", self.namespace), format!("kbf{number}"));
         let (near_ip, far_ip) =
             (format!("198.18.77.{}", number * 4 + 1), format!("198.18.77.{}", number * 4 + 2));
         let add = ["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &self.namespace];
@@ -105,7 +112,12 @@ impl Outside {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        // A link goes with the namespace at its other end.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+        // At once: a namespace may live on for a while, and its links and addresses with it. Links that were put into
+        // another namespace go with that one.
+        for link in &self.links {
+            let _ = output(Command::new("ip").args(["link", "del", link]));
+        }
         let _ = output(Command::new("ip").args(["netns", "del", &self.namespace]));
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn cpu_seconds(pids: &[u32]) -> f64 {
 pub(crate) struct Footprint {
     /// Proportional set size.
     pub(crate) pss: f64,
-    /// Pages that nobody shares.
+    /// Pages that nobody shares and that the kernel cannot drop: program text can be read again from its file.
     pub(crate) private: f64,
 }
 
@@ -157,7 +157,7 @@ pub(crate) fn footprint(pids: &[u32]) -> Footprint {
             line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0.0)
         };
         sum.pss += kib("Pss:") * 1024.0;
-        sum.private += (kib("Private_Clean:") + kib("Private_Dirty:")) * 1024.0;
+        sum.private += kib("Private_Dirty:") * 1024.0;
     }
     sum
 }

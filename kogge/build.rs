@@ -1,0 +1,8 @@
+//! How the binary is linked.
+
+fn main() {
+    // Addresses fixed at link time: with relocations each supervisor of a task would hold a copy of its own of all
+    // tables of addresses, three quarters of a megabyte (docs/decisions/0009-fixed-addresses.md).
+    println!("cargo::rustc-link-arg-bins=-no-pie");
+    println!("cargo::rerun-if-changed=build.rs");
+}
