@@ -77,6 +77,7 @@ impl Machine {
     ) -> Result<(Started, IpAddr), StartError> {
         let dirs = self.of(&spec.task);
         let began = Instant::now();
+        client::expect_start();
         let preparing = self.prepare(run, spec, &dirs);
         let ip = tokio::select! {
             prepared = preparing => prepared?,

@@ -4,6 +4,7 @@
 //! and a shim that is gone are served alike. Units differ between versions and are converted here and nowhere
 //! else: processor time is in nanoseconds on v1 and in microseconds on v2.
 
+mod first_move;
 mod layout;
 mod limits;
 mod processes;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(crate) use first_move::begin_pause;
 use layout::Layout;
 
 /// Between two looks at a cgroup that is about to become empty.

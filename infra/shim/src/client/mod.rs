@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use exec::{RunningExec, null_stdio, resize_terminal};
 pub use program::ShimProgram;
 pub use recover::{CleanupError, Recovered, destroy, recover, scan};
-pub use spawn::{SpawnError, Started, spawn};
+pub use spawn::{SpawnError, Started, expect_start, spawn};
 
 use crate::protocol::{
     Answer, EndedTask, ExecRequest, Failure, KillScope, LimitChange, Pong, Request, TaskStats,

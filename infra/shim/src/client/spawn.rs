@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::recover::{LOOK_EVERY, destroy};
 use super::{Client, ShimProgram};
+use crate::cgroup;
 use crate::protocol::{Answer, AnswerLine, LOCK_FILE, Pong, TALK_FILE};
 
 /// How long the directory may seem to be taken.
@@ -58,6 +59,7 @@ pub enum SpawnError {
 /// # Errors
 /// See [`SpawnError`].
 pub async fn spawn(program: &ShimProgram, dir: &Path, deadline: Duration) -> Result<Started, SpawnError> {
+    expect_start();
     let lock = take_lock(dir).await?;
     let mut child = start(program, dir, lock)?;
     let answer = tokio::time::timeout(deadline, first_answer(&mut child)).await;
@@ -77,6 +79,12 @@ pub async fn spawn(program: &ShimProgram, dir: &Path, deadline: Duration) -> Res
         let _ = destroy(dir).await;
     }
     Err(failed)
+}
+
+/// Says that a task is about to be started: what the kernel needs time for is begun, and passes while the rest is made
+/// ready. Must be called inside a tokio runtime.
+pub fn expect_start() {
+    cgroup::begin_pause();
 }
 
 /// Locks the directory for the shim. A process that is being started beside this one holds copies of all
