@@ -58,7 +58,8 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     Ok(vec![
         Row::new("router: requests per CPU-second", "1/s", Better::Higher, ours)
             .beside(PEER, theirs)
-            .goal(Goal::RatioAtLeast(0.9)),
+            .goal(Goal::RatioAtLeast(0.9))
+            .note("nginx tells the service of its client with the same headers as Kogge"),
         Row::new("router: p99 at full load", "ms", Better::Lower, our_tail).beside(PEER, their_tail),
         Row::new("router: failed meanwhile", "requests", Better::Lower, [our_failed].into_iter().collect())
             .goal(Goal::AtMost(0.0)),
