@@ -9,6 +9,8 @@
 mod adapters;
 mod hook;
 mod logging;
+mod state;
+mod told;
 mod up;
 
 use std::ffi::OsString;
@@ -61,6 +63,7 @@ fn run(cli: kogge_cli::Cli) -> Result<u8, Failure> {
     match outcome? {
         Outcome::Exit(code) => Ok(code),
         Outcome::Up(args, global) => up::run(&args, &global),
+        Outcome::State(command, global) => state::run(&command, &global),
         Outcome::Shim(_) => Err(Failure::usage("kogge shim takes one directory; the agent starts it")),
     }
 }

@@ -25,6 +25,9 @@ pub(crate) struct ClusterRecord {
     pub(crate) cluster: ClusterId,
     /// The newest format in the store.
     pub(crate) format: u32,
+    /// Added to a leader's fence to make its term: engines count anew, terms never do. Raised when the state moves.
+    #[serde(default)]
+    pub(crate) term_base: u64,
 }
 
 pub(crate) const CLUSTER: &str = "cluster";

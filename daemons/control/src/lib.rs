@@ -11,6 +11,8 @@
 //!                    └─────────────────────────────────┘
 //! ```
 //!
+//! The state as a whole, without a leader, is the matter of [`state`].
+//!
 //! Start reading at [`start`] in `run.rs`, then `reactor.rs` (the order of effects) and `cloud.rs` (how the cores
 //! talk with each other).
 
@@ -32,6 +34,7 @@ mod refusal;
 mod round;
 mod routing;
 mod run;
+pub mod state;
 
 pub use config::Config;
 pub use handle::{Down, Facts, Handle};

@@ -9,6 +9,7 @@ use kogge_model::id::{ClusterId, Generation};
 use kogge_model::time::Timestamp;
 use kogge_revisions::{RestoreError, Tree};
 use kogge_services::Services;
+use kogge_store::import::UNFINISHED;
 use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, Range, ReadError, Store};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -17,6 +18,9 @@ use crate::cloud::{Cloud, Settings};
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
 use crate::keys::{self, ClusterRecord, FORMAT};
+
+/// The election that servers win to lead.
+pub(crate) const ELECTION: &str = "leader";
 
 /// Entries read at once.
 const PAGE: usize = 2_000;
@@ -39,6 +43,9 @@ pub enum LoadError {
         #[source]
         source: serde_json::Error,
     },
+    /// A copy or a restore into this state did not come to its end.
+    #[error("the state is incomplete: a copy or a restore into it has not been finished")]
+    Unfinished,
     /// Written by a newer program.
     #[error("the state has format {found}, this program knows {FORMAT}: use the newer program")]
     Newer {
@@ -56,25 +63,33 @@ pub enum LoadError {
     Tree(#[from] RestoreError),
 }
 
-/// The cluster's identity; `fresh` becomes it if the store is empty.
-pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<ClusterId, LoadError> {
-    let key = Key::from(keys::CLUSTER);
-    if let Some(entry) = store.get(&key, Consistency::Linearizable).await?.entry {
-        let record: ClusterRecord = parse(&entry)?;
-        return if record.format > FORMAT {
-            Err(LoadError::Newer { found: record.format })
-        } else {
-            Ok(record.cluster)
-        };
+/// The cluster's record, if there is one. A state that is being filled is none (G4).
+pub(crate) async fn known_cluster(store: &dyn Store) -> Result<Option<ClusterRecord>, LoadError> {
+    if store.get(&Key::from(UNFINISHED), Consistency::Linearizable).await?.entry.is_some() {
+        return Err(LoadError::Unfinished);
     }
-    let record = ClusterRecord { cluster: fresh, format: FORMAT };
+    let found = store.get(&Key::from(keys::CLUSTER), Consistency::Linearizable).await?.entry;
+    let record: Option<ClusterRecord> = found.as_ref().map(parse).transpose()?;
+    match record {
+        Some(record) if record.format > FORMAT => Err(LoadError::Newer { found: record.format }),
+        record => Ok(record),
+    }
+}
+
+/// The cluster's record; with identity `fresh` if the store is empty.
+pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<ClusterRecord, LoadError> {
+    if let Some(record) = known_cluster(store).await? {
+        return Ok(record);
+    }
+    let key = Key::from(keys::CLUSTER);
+    let record = ClusterRecord { cluster: fresh, format: FORMAT, term_base: 0 };
     let value = serde_json::to_vec(&record).expect("a record is plain data");
     let commit = Commit::new().when(Guard::Absent(key.clone())).put(key, value);
     store.commit(commit).await.map_err(LoadError::Found)?;
-    Ok(record.cluster)
+    Ok(record)
 }
 
-fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
+pub(crate) fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
     serde_json::from_slice(&entry.value)
         .map_err(|source| LoadError::Damaged { key: entry.key.to_string(), source })
 }

@@ -60,11 +60,12 @@ pub async fn start(
     facts: Facts,
     group: &TaskGroup,
 ) -> Result<Handle, StartError> {
-    let leadership = store.campaign("leader", facts.version.clone().into()).await?;
+    let leadership = store.campaign(load::ELECTION, facts.version.clone().into()).await?;
     let fresh = seed::draw()?;
     let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let cluster = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
-    let settings = Settings { cluster: cluster.clone(), term: Term(leadership.fence()), config };
+    let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
+    let (cluster, term) = (record.cluster, Term(record.term_base.saturating_add(leadership.fence())));
+    let settings = Settings { cluster: cluster.clone(), term, config };
     let cloud = load::cloud(store.as_ref(), settings, clock::now()).await?;
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);

@@ -49,7 +49,15 @@ impl CloudUnderTest {
     /// # Panics
     /// When it does not come up.
     pub fn start(&self) {
-        self.ok(&["up", "--detach", "--doors", "ephemeral"]);
+        self.start_with(&[]);
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn start_with(&self, more: &[&str]) {
+        self.ok(&[&["up", "--detach", "--doors", "ephemeral"], more].concat());
     }
 
     /// The data directory.

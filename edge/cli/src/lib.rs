@@ -28,7 +28,9 @@ mod table;
 mod terminal;
 mod time;
 
-pub use args::{Cli, Command, Doors, Format, Global, UpArgs};
+pub use args::{
+    BackupArgs, Cli, Command, CopyArgs, Doors, Format, Global, RestoreArgs, StateAt, StateCommand, UpArgs,
+};
 pub use failure::{Failure, report};
 pub use parse::{Parsed, parse};
 pub use run::{Outcome, run};

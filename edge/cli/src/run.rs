@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::args::{Cli, Command, Global, UpArgs};
+use crate::args::{Cli, Command, Global, StateCommand, UpArgs};
 use crate::command;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -14,6 +14,8 @@ pub enum Outcome {
     Exit(u8),
     /// Run the cloud in this process.
     Up(Box<UpArgs>, Global),
+    /// Look after the state, with the engines at hand.
+    State(Box<StateCommand>, Global),
     /// Supervise one task.
     Shim(Vec<OsString>),
 }
@@ -33,6 +35,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     let context = &mut context;
     match command {
         Command::Up(args) => return Ok(Outcome::Up(Box::new(args), global)),
+        Command::State(command) => return Ok(Outcome::State(Box::new(command), global)),
         Command::Shim { args } => return Ok(Outcome::Shim(args)),
         Command::Exec(args) => return Ok(Outcome::Exit(command::exec::run(context, &args).await?)),
         Command::Down(args) => command::down::run(context, &args).await,

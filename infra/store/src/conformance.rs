@@ -5,6 +5,7 @@
 
 pub(crate) mod commits;
 pub(crate) mod elections;
+pub(crate) mod imports;
 pub(crate) mod leases;
 pub(crate) mod lists;
 pub(crate) mod restarts;
@@ -53,6 +54,7 @@ macro_rules! suite {
             restarts: leases_outlive_a_restart_and_then_end,
             restarts: no_leader_survives_a_restart_of_the_only_process,
             restarts: a_snapshot_holds_everything_without_an_owner,
+            imports: an_import_fills_an_empty_store_even_after_one_that_ended_halfway,
         }
     };
     ($rig:expr; $($file:ident : $check:ident,)*) => {

@@ -29,6 +29,7 @@ mod commit;
 mod conformance;
 mod entry;
 mod error;
+pub mod import;
 mod key;
 mod leadership;
 mod lease;

@@ -15,13 +15,14 @@ use kogge_host::tasks::TaskGroup;
 use kogge_model::view::DoorsView;
 use kogge_router::{Router, RouterConfig};
 use kogge_store::Store;
-use kogge_store::backend::redb::{Embedded, OpenError, Options};
 use tokio::sync::watch;
 
 use super::doors::{self, Doors};
 use super::place::Place;
-use super::{api, end, failure};
+use super::{api, end};
 use crate::adapters::{self, AgentNetwork, AgentTasks, BuildImages, CloudImages, PushedApps, RouterDrains};
+use crate::state::Engine;
+use crate::told::failure;
 
 /// Disk work at once.
 const WORKERS: usize = 4;
@@ -45,7 +46,7 @@ pub(crate) struct Cloud {
 impl Cloud {
     /// Starts everything, or nothing stays.
     pub(crate) async fn start(args: &UpArgs, place: &Place) -> Result<Self, Failure> {
-        let store = open_store(place).await?;
+        let store = Engine::choose(args.at.state.as_deref(), &place.data)?.open().await?;
         let doors = Doors::open(args)?;
         let images = ImageStore::open(&place.image_store(), Limits::default(), Workers::new(WORKERS))
             .map_err(|error| failure("cannot open the image store", &error))?;
@@ -95,24 +96,6 @@ impl Cloud {
         let place = place.clone();
         Ok(Self { doors: doors.view, place, store, control, agent, router, control_group, edge_group })
     }
-}
-
-async fn open_store(place: &Place) -> Result<Arc<dyn Store>, Failure> {
-    let opened = Embedded::open(&place.data.join("state"), Options::default()).await;
-    opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| {
-        let hint = match &error {
-            OpenError::InUse { .. } => {
-                "one cloud a data directory: see `kogge status`, or name another with --data"
-            }
-            OpenError::NewerFormat { .. } => "install the newer kogge, or name another directory with --data",
-            OpenError::Missing { .. } | OpenError::Damaged { .. } => {
-                "restore the data directory from a backup; running tasks are not touched"
-            }
-            OpenError::NoSpace { .. } => "free space on that disk",
-            OpenError::Io { .. } => "is it a directory of this machine that root may write?",
-        };
-        failure("cannot open the state", &error).with_hint(hint)
-    })
 }
 
 fn control_config(args: &UpArgs, doors: &Doors) -> Config {

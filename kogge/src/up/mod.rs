@@ -49,14 +49,3 @@ fn serve(args: &UpArgs, place: &Place, ready: &detach::Ready) -> Result<(), Fail
         Box::pin(cloud.run_to_end()).await
     })
 }
-
-/// An error of a part, with its causes, in one sentence.
-fn failure(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
-    let mut text = format!("{what}: {error}");
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        text.push_str(&format!(": {source}"));
-        cause = source.source();
-    }
-    Failure::new(text)
-}

@@ -26,6 +26,9 @@ pub struct UpArgs {
     /// What this machine is called [default: its host name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Where the state is kept.
+    #[command(flatten)]
+    pub at: super::StateAt,
     /// What constraints can ask for, such as zone=a
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = pair)]
     pub attributes: Vec<(String, String)>,

@@ -6,6 +6,7 @@ pub(crate) mod deploy;
 mod image;
 mod instance;
 mod service;
+mod state;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use deploy::DeployArgs;
 pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
 pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
 pub(crate) use service::{DestroyArgs, ScaleArgs, ServicesArgs, Settle};
+pub use state::{BackupArgs, CopyArgs, RestoreArgs, StateAt, StateCommand};
 
 /// An indoor cloud in a single binary: code goes in with `git push`, services come out.
 #[derive(Debug, Clone, Parser)]
@@ -104,6 +106,9 @@ pub enum Command {
     /// Work with images
     #[command(subcommand, alias = "images")]
     Image(ImageCommand),
+    /// Check, save, bring back or move the state of a cloud that does not run
+    #[command(subcommand)]
+    State(StateCommand),
     /// Show what happens, as it happens
     Events,
     /// Print a script that completes commands
@@ -142,6 +147,7 @@ impl Command {
             Self::Exec(_) => "exec",
             Self::Why { .. } => "why",
             Self::Image(_) => "image",
+            Self::State(_) => "state",
             Self::Events => "events",
             Self::Completion { .. } => "completion",
             Self::Man(_) => "man",

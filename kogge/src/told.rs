@@ -1,0 +1,14 @@
+//! Errors of the parts, for people.
+
+use kogge_cli::Failure;
+
+/// An error of a part, with its causes, in one sentence.
+pub(crate) fn failure(what: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let mut text = format!("{what}: {error}");
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    Failure::new(text)
+}
