@@ -60,7 +60,7 @@ impl Follow {
         tokio::time::sleep(LOOK_AT_MOST_EVERY).await;
         self.changed.mark_unchanged();
         let of = self.of.clone();
-        let subjects = self.handle.visit(move |cloud, _| cloud.log_subjects(of.as_deref())).await?;
+        let subjects = self.handle.look(move |cloud, _| cloud.log_subjects(of.as_deref())).await?;
         let new: Vec<LogSubject> =
             subjects.into_iter().filter(|one| !self.known.contains(&one.task)).collect();
         if new.is_empty() {

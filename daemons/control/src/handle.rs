@@ -14,8 +14,8 @@ use kogge_model::view::{DoorsView, EventView};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::cloud::Cloud;
+use crate::job::Job;
 use crate::ports::{Images, TaskAccess};
-use crate::reactor::Job;
 use crate::refusal::Refusal;
 use crate::round::Round;
 
@@ -62,23 +62,29 @@ pub struct Down {
 }
 
 impl Handle {
-    /// One visit to the reactor: `work` sees the cloud, and whatever it stages is durable before this answers.
-    /// Work that refuses must not have staged anything.
-    pub(crate) async fn visit<T, W>(&self, work: W) -> Result<T, Refusal>
+    /// One look at the cloud; goes on while nothing can be saved.
+    pub(crate) async fn look<T, W>(&self, work: W) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Cloud, Timestamp) -> Result<T, Refusal> + Send + 'static,
+    {
+        let (job, answered) = Job::look(work);
+        self.send(job, answered).await
+    }
+
+    /// One visit to the reactor that may change something: whatever `work` stages is durable before this answers. Work
+    /// that refuses must not have staged anything.
+    pub(crate) async fn alter<T, W>(&self, work: W) -> Result<T, Refusal>
     where
         T: Send + 'static,
         W: FnOnce(&mut Cloud, &mut Round) -> Result<T, Refusal> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |cloud, round| {
-            let result = work(cloud, round);
-            Box::new(move |persisted| {
-                // The asker may have gone away; the work is done all the same.
-                let _ = answer.send(persisted.and(result));
-            })
-        });
-        let sent = tokio::time::timeout(DEADLINE, self.inner.jobs.send(job)).await;
-        match sent {
+        let (job, answered) = Job::change(work);
+        self.send(job, answered).await
+    }
+
+    async fn send<T>(&self, job: Job, answered: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {
+        match tokio::time::timeout(DEADLINE, self.inner.jobs.send(job)).await {
             Err(_) => {
                 return Err(Refusal::Unavailable(Reason::new(
                     "too many requests are waiting: nothing was changed",

@@ -23,6 +23,7 @@ mod config;
 mod ended;
 mod follow;
 mod handle;
+mod job;
 mod journal;
 mod keys;
 mod load;
@@ -34,6 +35,7 @@ mod refusal;
 mod round;
 mod routing;
 mod run;
+mod seek;
 pub mod state;
 
 pub use config::Config;

@@ -46,6 +46,9 @@ pub enum LoadError {
     /// A copy or a restore into this state did not come to its end.
     #[error("the state is incomplete: a copy or a restore into it has not been finished")]
     Unfinished,
+    /// It was another one when this server led last.
+    #[error("the state is not that of the cluster this server led")]
+    Foreign,
     /// Written by a newer program.
     #[error("the state has format {found}, this program knows {FORMAT}: use the newer program")]
     Newer {

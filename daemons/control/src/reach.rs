@@ -27,7 +27,7 @@ impl Handle {
     /// When what is asked about does not exist, or its agent cannot be reached.
     pub async fn logs(&self, query: LogQuery) -> Result<Flow<LogLineView>, Refusal> {
         let of = query.of.clone();
-        let subjects = self.visit(move |cloud, _| cloud.log_subjects(of.as_deref())).await?;
+        let subjects = self.look(move |cloud, _| cloud.log_subjects(of.as_deref())).await?;
         let wish =
             LogWish { since: query.since.map(|moment| moment.0), tail: query.tail, follow: query.follow };
         let first = self.inner.tasks.logs(subjects.clone(), wish).await.map_err(Refusal::Unavailable)?;
@@ -50,7 +50,7 @@ impl Handle {
         if request.argv.is_empty() {
             return Err(Refusal::field("argv", "is empty: name a program"));
         }
-        let task = self.visit(move |cloud, _| cloud.running_task(&instance)).await?;
+        let task = self.look(move |cloud, _| cloud.running_task(&instance)).await?;
         self.inner.tasks.exec(task, request).await.map_err(Refusal::Unavailable)
     }
 
@@ -60,7 +60,7 @@ impl Handle {
     /// When the image store cannot be read.
     pub async fn images(&self) -> Result<Vec<ImageView>, Refusal> {
         let mut images = self.inner.images.list().await.map_err(Refusal::Broken)?;
-        let users = self.visit(|cloud, _| Ok(cloud.image_users())).await?;
+        let users = self.look(|cloud, _| Ok(cloud.image_users())).await?;
         for image in &mut images {
             image.used_by = users.get(&image.digest).cloned().unwrap_or_default();
         }

@@ -6,6 +6,8 @@
 //!  drains ───┤        ▲                  │ failed
 //!  timers ───┘        └── cores reload ◀─┘ (nothing was told to anybody)
 //! ```
+//!
+//! While the engine is away, or another server may lead, nothing is decided: see `seek.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,23 +19,19 @@ use kogge_model::id::{RunId, TaskId};
 use kogge_model::link::FromControl;
 use kogge_model::reason::Reason;
 use kogge_model::view::EventView;
-use kogge_store::{Leadership, Store};
+use kogge_store::{CommitError, Leadership, Store};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::Cloud;
-use crate::load;
+use crate::job::{Answer, Job};
+use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
-use crate::refusal::Refusal;
 use crate::round::Round;
+use crate::seek::Seeking;
 
 /// Inputs taken into one round at most: bounds the time until the first of them is answered.
 const ROUND_LIMIT: usize = 256;
-
-/// Tells a requester how it went, once that is certain.
-pub(crate) type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
-/// A request: looks at the cloud or changes it, within a round.
-pub(crate) type Job = Box<dyn FnOnce(&mut Cloud, &mut Round) -> Answer + Send>;
 
 /// The ends of all wires that lead into the reactor or out of it.
 pub(crate) struct Wires {
@@ -59,12 +57,19 @@ pub(crate) struct Reactor {
     pub(crate) leadership: Leadership,
     pub(crate) wires: Wires,
     pub(crate) next_event: u64,
+    /// This program's, which others find in the election.
+    pub(crate) version: String,
 }
 
-enum Turn {
+/// What comes next.
+pub(crate) enum Turn {
     /// The cores are fresh from the store.
     Begin,
+    /// Decide.
     Go,
+    /// Nothing can be decided until this server leads again.
+    Seek(Seeking),
+    /// It is over; with a reason if nobody asked for it.
     End(Option<Reason>),
 }
 
@@ -81,6 +86,7 @@ impl Reactor {
                     self.finish(round, Vec::new(), &mut backoff).await
                 }
                 Turn::Go => self.turn(&token, &mut backoff).await,
+                Turn::Seek(seeking) => self.seek(&token, &seeking).await,
                 Turn::End(reason) => break reason,
             };
         };
@@ -99,12 +105,13 @@ impl Reactor {
             biased;
             () = token.cancelled() => return Turn::End(None),
             () = self.leadership.lost() => {
-                return Turn::End(Some(Reason::new("this server does not lead any more")));
+                let reason = Reason::new("this server does not lead any more");
+                return Turn::Seek(Seeking { reason, is_dirty: false, is_deposed: true });
             }
             gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
             Some(job) = self.wires.jobs.recv() => {
                 round = Round::begin(clock::now());
-                answers.push(job(&mut self.cloud, &mut round));
+                answers.push(job.run(&mut self.cloud, &mut round));
             }
             Some(message) = self.wires.agents.incoming.recv() => {
                 round = Round::begin(clock::now());
@@ -127,7 +134,7 @@ impl Reactor {
             if let Ok(message) = self.wires.agents.incoming.try_recv() {
                 self.cloud.hear_agent(message, round);
             } else if let Ok(job) = self.wires.jobs.try_recv() {
-                answers.push(job(&mut self.cloud, round));
+                answers.push(job.run(&mut self.cloud, round));
             } else if let Ok(task) = self.wires.drained.try_recv() {
                 self.cloud.drained(task, round);
             } else {
@@ -145,7 +152,7 @@ impl Reactor {
             for answer in answers {
                 answer(Err(error.clone().into()));
             }
-            return self.reload(backoff).await;
+            return self.after(&error, backoff).await;
         }
         backoff.reset();
         self.send(round.outbox);
@@ -200,13 +207,18 @@ impl Reactor {
 
     /// After a failed commit the cores know more than the store: they start again from what is durable. Agents say
     /// everything again until it is acknowledged, so nothing is lost.
-    async fn reload(&mut self, backoff: &mut Backoff) -> Turn {
+    async fn after(&mut self, error: &CommitError, backoff: &mut Backoff) -> Turn {
+        let reason = Reason::new(error.to_string());
+        if matches!(error, CommitError::Conflict { .. }) {
+            return Turn::Seek(Seeking { reason, is_dirty: true, is_deposed: true });
+        }
         tokio::time::sleep(backoff.wait()).await;
         match load::cloud(self.store.as_ref(), self.cloud.settings.clone(), clock::now()).await {
             Ok(cloud) => {
                 self.cloud = cloud;
                 Turn::Begin
             }
+            Err(LoadError::Read(_)) => Turn::Seek(Seeking { reason, is_dirty: true, is_deposed: false }),
             Err(error) => Turn::End(Some(Reason::new(error.to_string()))),
         }
     }

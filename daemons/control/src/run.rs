@@ -1,6 +1,7 @@
 //! Control starts: it wins the election, takes over the state, and opens its door.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_host::{clock, seed};
@@ -16,6 +17,8 @@ use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
 
+/// A server that died leads until its lease has ended; one that does not let go is alive.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Requests that may wait for the reactor; further ones wait before the door.
 const JOBS: usize = 1_024;
 /// Events a slow listener may be behind before it loses the oldest.
@@ -24,6 +27,9 @@ const EVENTS: usize = 1_024;
 /// Why control did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
+    /// Somebody leads already.
+    #[error("another server leads with this state")]
+    Led,
     /// No leader can be elected.
     #[error("cannot lead")]
     Campaign(#[from] CampaignError),
@@ -49,7 +55,7 @@ pub struct Ports {
     pub drains: Arc<dyn Drains>,
 }
 
-/// Waits until this server leads, loads the state, and runs in `group` until that is cancelled.
+/// Waits a while until this server leads, loads the state, and runs in `group` until that is cancelled.
 ///
 /// # Errors
 /// When the engine does not answer, or holds a state this program must not lead with.
@@ -60,7 +66,8 @@ pub async fn start(
     facts: Facts,
     group: &TaskGroup,
 ) -> Result<Handle, StartError> {
-    let leadership = store.campaign(load::ELECTION, facts.version.clone().into()).await?;
+    let campaign = store.campaign(load::ELECTION, facts.version.clone().into());
+    let leadership = tokio::time::timeout(PATIENCE, campaign).await.map_err(|_| StartError::Led)??;
     let fresh = seed::draw()?;
     let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
@@ -84,7 +91,7 @@ pub async fn start(
         changed,
         ended,
     };
-    let reactor = Reactor { cloud, store, leadership, wires, next_event: 0 };
+    let reactor = Reactor { cloud, store, leadership, wires, next_event: 0, version: facts.version.clone() };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {
         jobs,

@@ -8,7 +8,7 @@ use kogge_builder::Builder;
 use kogge_cli::{Failure, UpArgs};
 use kogge_containers::Workers;
 use kogge_containers::image::{ImageStore, Limits};
-use kogge_control::{Config, Facts, Handle, Ports};
+use kogge_control::{Config, Facts, Handle, Ports, StartError};
 use kogge_discovery::RoutingTable;
 use kogge_host::clock;
 use kogge_host::tasks::TaskGroup;
@@ -116,11 +116,17 @@ fn facts(place: &Place, doors: &Doors) -> Facts {
     }
 }
 
-fn start_failure(error: &kogge_control::StartError, place: &Place) -> Failure {
-    let hint = format!(
-        "the data directory is {}; restore it from a backup, or name another with --data",
-        place.data.display()
-    );
+fn start_failure(error: &StartError, place: &Place) -> Failure {
+    let hint = match error {
+        StartError::Led => {
+            "stop the server that leads, or name another prefix or path: two clouds cannot share one"
+                .to_owned()
+        }
+        _ => format!(
+            "the data directory is {}; restore it from a backup, or name another with --data",
+            place.data.display()
+        ),
+    };
     failure("control cannot take over the state", error).with_hint(hint)
 }
 

@@ -27,7 +27,7 @@ impl Handle {
     ) -> Result<AppView, Refusal> {
         let app: AppId = request.name.parse().map_err(|error| Refusal::field("name", format!("{error}")))?;
         let wish = Wish { caller: caller.clone(), message: format!("create {app}"), is_plan };
-        self.visit(move |cloud, round| {
+        self.alter(move |cloud, round| {
             let path = TreePath::from(&app);
             if cloud.tree.digest(&path).is_some() {
                 return Err(Refusal::Conflict(
@@ -56,7 +56,7 @@ impl Handle {
     ) -> Result<ChangeView, Refusal> {
         let message = format!("destroy {}", request.services.join(", "));
         let wish = Wish { caller: caller.clone(), message, is_plan };
-        self.visit(move |cloud, round| {
+        self.alter(move |cloud, round| {
             let edits = edits_of(cloud, &request.services)?;
             cloud.change(&edits, &wish, round)
         })

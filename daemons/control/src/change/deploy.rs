@@ -31,7 +31,7 @@ impl Handle {
         let what = image.as_ref().map_or("a command", |facts| facts.image.name.as_str());
         let message = request.message.take().unwrap_or_else(|| format!("deploy {service}: {what}"));
         let wish = Wish { caller: caller.clone(), message, is_plan };
-        self.visit(move |cloud, round| {
+        self.alter(move |cloud, round| {
             let standing = cloud.tree.service(&service).cloned();
             let spec = spec_of(request, standing.as_deref(), image)?;
             cloud.check_fixed_ports(&service, &spec)?;

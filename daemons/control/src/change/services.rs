@@ -75,7 +75,7 @@ impl Handle {
         wish: Wish,
         change: impl Fn(&str, &mut ServiceSpec) + Send + 'static,
     ) -> Result<ChangeView, Refusal> {
-        self.visit(move |cloud, round| {
+        self.alter(move |cloud, round| {
             let mut edits = Vec::new();
             for (name, service, spec) in standing(cloud, &names)? {
                 let mut spec = spec.as_ref().clone();

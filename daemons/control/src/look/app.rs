@@ -17,7 +17,7 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn apps(&self) -> Result<Vec<AppView>, Refusal> {
-        self.visit(|cloud, _| Ok(cloud.apps().iter().map(|app| cloud.app_view(app)).collect())).await
+        self.look(|cloud, _| Ok(cloud.apps().iter().map(|app| cloud.app_view(app)).collect())).await
     }
 
     /// Whether there is such an app.
@@ -25,7 +25,7 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn has_app(&self, app: AppId) -> Result<bool, Refusal> {
-        self.visit(move |cloud, _| Ok(cloud.tree.digest(&TreePath::from(&app)).is_some())).await
+        self.look(move |cloud, _| Ok(cloud.tree.digest(&TreePath::from(&app)).is_some())).await
     }
 }
 

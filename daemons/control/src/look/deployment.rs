@@ -22,7 +22,7 @@ impl Handle {
         loop {
             changed.mark_unchanged();
             let asked = id.clone();
-            let view = self.visit(move |cloud, _| cloud.deployment_view(&asked)).await?;
+            let view = self.look(move |cloud, _| cloud.deployment_view(&asked)).await?;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if view.state.is_over() || left.is_zero() {
                 return Ok(view);

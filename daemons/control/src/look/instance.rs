@@ -28,7 +28,7 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn instances(&self, ended: bool) -> Result<Vec<InstanceView>, Refusal> {
-        self.visit(move |cloud, _| {
+        self.look(move |cloud, _| {
             let services = cloud.known_services(ended);
             Ok(services.iter().flat_map(|service| cloud.instance_views(service, ended)).collect())
         })

@@ -18,9 +18,9 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn services(&self) -> Result<Vec<ServiceView>, Refusal> {
-        self.visit(|cloud, round| {
+        self.look(|cloud, now| {
             let services = cloud.tree.services();
-            Ok(services.iter().map(|(service, spec)| cloud.service_view(service, spec, round.now)).collect())
+            Ok(services.iter().map(|(service, spec)| cloud.service_view(service, spec, now)).collect())
         })
         .await
     }
@@ -30,10 +30,10 @@ impl Handle {
     /// # Errors
     /// When there is none of that name.
     pub async fn service(&self, name: String) -> Result<ServiceView, Refusal> {
-        self.visit(move |cloud, round| {
+        self.look(move |cloud, now| {
             let service: ServiceId = name.parse().map_err(|_| cloud.unknown(&name))?;
             let spec = cloud.tree.service(&service).ok_or_else(|| cloud.unknown(&name))?;
-            Ok(cloud.service_view(&service, spec, round.now))
+            Ok(cloud.service_view(&service, spec, now))
         })
         .await
     }

@@ -19,7 +19,7 @@ impl Handle {
     /// When control is ending.
     pub async fn status(&self) -> Result<StatusView, Refusal> {
         let facts = self.inner.facts.clone();
-        self.visit(move |cloud, _| {
+        self.look(move |cloud, _| {
             let services = cloud.tree.services();
             let view = cloud.kernel.view();
             Ok(StatusView {
@@ -45,7 +45,7 @@ impl Handle {
     /// # Errors
     /// When control is ending; then nothing should be collected.
     pub async fn images_in_use(&self) -> Result<BTreeSet<Digest>, Refusal> {
-        self.visit(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect()))
+        self.look(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect()))
             .await
     }
 
@@ -60,7 +60,7 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn revisions(&self, limit: usize) -> Result<Vec<RevisionView>, Refusal> {
-        self.visit(move |cloud, _| {
+        self.look(move |cloud, _| {
             Ok(cloud.tree.revisions().rev().take(limit).map(RevisionView::from).collect())
         })
         .await

@@ -17,7 +17,7 @@ impl Handle {
     /// # Errors
     /// When nothing of that name is known.
     pub async fn why(&self, name: String) -> Result<WhyView, Refusal> {
-        self.visit(move |cloud, round| cloud.why(&name, round.now)).await
+        self.look(move |cloud, now| cloud.why(&name, now)).await
     }
 }
 
