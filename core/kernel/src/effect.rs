@@ -1,5 +1,7 @@
 //! Everything the kernel can ask for. Order is a contract: first persist, then send, then acknowledge.
 
+use std::sync::Arc;
+
 use kogge_model::decision::Decision;
 use kogge_model::id::{AgentId, FrameworkId, RunId, TaskId};
 use kogge_model::link::ToAgent;
@@ -16,7 +18,7 @@ pub type Effects = Vec<Effect>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Keep this in place of the task's record.
-    Save(Box<TaskRecord>),
+    Save(Arc<TaskRecord>),
     /// Drop the task's record.
     Forget(TaskId),
     /// Keep this in place of the agent's record.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kogge_model::id::{FrameworkId, OfferId, TaskId};
+use kogge_model::id::{FrameworkId, OfferId, RunId, TaskId};
 use kogge_model::scheduler::FrameworkInfo;
 use kogge_model::time::Timestamp;
 
@@ -22,8 +22,8 @@ pub(crate) struct Framework {
     pub(crate) revival: u64,
     /// What its live tasks and its offers hold.
     pub(crate) allocated: Quantities,
-    /// Its tasks with a record, given up ones excluded.
-    pub(crate) tasks: BTreeSet<TaskId>,
+    /// Its tasks with a record, given up ones excluded, in the order of their launches.
+    pub(crate) tasks: BTreeSet<(RunId, TaskId)>,
     pub(crate) offers: BTreeSet<OfferId>,
     /// When it is torn down unless it is back by then.
     pub(crate) failover_at: Option<Timestamp>,

@@ -10,7 +10,9 @@ use kogge_model::reason::Reason;
 use kogge_model::resources::Resources;
 use kogge_model::scheduler::Event;
 use kogge_model::task::{Ended, Outcome, TaskSpec, TaskState, TaskStatus};
+use kogge_model::time::Timestamp;
 
+use crate::agent::Agent;
 use crate::effect::{Effect, Effects};
 use crate::explain;
 use crate::record::TaskRecord;
@@ -23,7 +25,7 @@ impl Kernel {
         &mut self,
         framework: &FrameworkId,
         offers: &[OfferId],
-        launches: Vec<TaskSpec>,
+        launches: Vec<Arc<TaskSpec>>,
         refuse: Duration,
         effects: &mut Effects,
     ) {
@@ -34,9 +36,7 @@ impl Kernel {
         for offer in offers {
             self.take_back(*offer);
         }
-        for spec in launches {
-            self.launch(framework, &agent, spec, effects);
-        }
+        self.launch(framework, &agent, launches, effects);
         self.note_refusal(framework, &agent, refuse);
     }
 
@@ -45,12 +45,13 @@ impl Kernel {
         &self,
         framework: &FrameworkId,
         offers: &[OfferId],
-        launches: &[TaskSpec],
+        launches: &[Arc<TaskSpec>],
     ) -> Result<AgentId, Reason> {
         let (agent, mut left) = self.sum_of_offers(framework, offers)?;
+        let known = self.agents.get(&agent).expect("the agent of an open offer is known");
         let mut fresh = BTreeSet::new();
         for spec in launches {
-            self.check_launch(&agent, spec, &left)?;
+            self.check_launch(known, spec, &left)?;
             if !fresh.insert(&spec.task) {
                 return Err(format!("task {} is launched twice in one call", spec.task).into());
             }
@@ -83,14 +84,13 @@ impl Kernel {
         sum.ok_or_else(|| "no offer was named".into())
     }
 
-    fn check_launch(&self, agent: &AgentId, spec: &TaskSpec, left: &Resources) -> Result<(), Reason> {
+    fn check_launch(&self, agent: &Agent, spec: &TaskSpec, left: &Resources) -> Result<(), Reason> {
         let task = &spec.task;
         if !task::is_valid_id(task) {
             return Err(Reason::new(format!("{task:?} is not a task id"))
                 .with_hint("use 1 to 120 letters, digits, '-' and '.', starting with a letter or digit"));
         }
-        let is_stray = self.agents.get(agent).is_some_and(|agent| agent.strays.contains_key(task));
-        if self.tasks.contains_key(task) || is_stray {
+        if self.tasks.contains_key(task) || agent.strays.contains_key(task) {
             return Err(format!("task {task} exists already").into());
         }
         if let Some(port) = spec.ports.iter().find(|port| !spec.resources.ports.contains(port.host_port)) {
@@ -107,7 +107,7 @@ impl Kernel {
     fn refuse_accept(
         &self,
         framework: &FrameworkId,
-        launches: &[TaskSpec],
+        launches: &[Arc<TaskSpec>],
         reason: &Reason,
         effects: &mut Effects,
     ) {
@@ -130,32 +130,48 @@ impl Kernel {
         }
     }
 
-    fn launch(&mut self, framework: &FrameworkId, agent: &AgentId, spec: TaskSpec, effects: &mut Effects) {
-        self.newest_run = self.newest_run.next();
-        let spec = Arc::new(spec);
-        let status = TaskStatus {
-            task: spec.task.clone(),
-            run: self.newest_run,
-            agent: agent.clone(),
-            sequence: 0,
-            at: self.clock.wall(),
-            state: TaskState::Staging,
-            reason: Reason::default(),
-        };
-        let record = TaskRecord { framework: framework.clone(), spec: spec.clone(), status, kill: None };
-        self.account(framework, agent, &spec.task, &spec.resources);
-        effects.push(Effect::Save(Box::new(record.clone())));
-        effects.push(Effect::to_agent(agent, ToAgent::Launch { run: self.newest_run, spec: spec.clone() }));
-        self.tasks.insert(spec.task.clone(), Task::new(record));
-        self.await_answer(&spec.task);
+    fn launch(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        launches: Vec<Arc<TaskSpec>>,
+        effects: &mut Effects,
+    ) {
+        let (at, now, wait) = (self.clock.wall(), self.now(), self.config.resend_first);
+        let host = self.agents.get_mut(agent).expect("the agent of an open offer is known");
+        let owner = self.frameworks.get_mut(framework).expect("only subscribed frameworks are obeyed");
+        // Each is saved and sent.
+        effects.reserve(2 * launches.len());
+        for spec in launches {
+            self.newest_run = self.newest_run.next();
+            let run = self.newest_run;
+            host.ledger.hold(&spec.resources);
+            host.tasks.insert(spec.task.clone());
+            owner.allocated.add(&spec.resources);
+            owner.tasks.insert((run, spec.task.clone()));
+            let mut task = Task::new(TaskRecord {
+                framework: framework.clone(),
+                status: staging(&spec.task, run, agent, at),
+                spec: Arc::clone(&spec),
+                kill: None,
+            });
+            effects.push(task.save());
+            task.await_answer(now, wait, &mut self.timers);
+            self.tasks.insert(spec.task.clone(), task);
+            effects.push(Effect::to_agent(agent, ToAgent::Launch { run, spec }));
+        }
     }
+}
 
-    fn account(&mut self, framework: &FrameworkId, agent: &AgentId, task: &TaskId, resources: &Resources) {
-        let known = self.agents.get_mut(agent).expect("the agent of an open offer is known");
-        known.ledger.hold(resources);
-        known.tasks.insert(task.clone());
-        let known = self.frameworks.get_mut(framework).expect("only subscribed frameworks are obeyed");
-        known.allocated.add(resources);
-        known.tasks.insert(task.clone());
+/// The first status of a task: its agent has not said anything yet.
+fn staging(task: &TaskId, run: RunId, agent: &AgentId, at: Timestamp) -> TaskStatus {
+    TaskStatus {
+        task: task.clone(),
+        run,
+        agent: agent.clone(),
+        sequence: 0,
+        at,
+        state: TaskState::Staging,
+        reason: Reason::default(),
     }
 }

@@ -30,7 +30,7 @@ impl Kernel {
         let offers = known.offers.clone();
         effects.push(Effect::to_framework(id, Event::Subscribed(id.clone())));
         self.rescind(offers, effects);
-        for task in &self.frameworks[id].tasks {
+        for (_, task) in &self.frameworks[id].tasks {
             let task = &self.tasks[task];
             if task.owes_acknowledgement() {
                 effects.push(Effect::to_framework(id, Event::Update(task.record.status.clone())));
@@ -82,12 +82,12 @@ impl Kernel {
         for offer in offers {
             self.take_back(offer);
         }
-        for task_id in tasks {
+        for (_, task_id) in tasks {
             let Some(task) = self.tasks.get_mut(&task_id) else { continue };
             if task.record.is_live() {
                 let reason = Reason::from("its framework was torn down");
-                task.record.kill.get_or_insert(KillOrder { grace_ms: None, reason });
-                effects.push(Effect::Save(Box::new(task.record.clone())));
+                task.record_mut().kill.get_or_insert(KillOrder { grace_ms: None, reason });
+                effects.push(task.save());
                 self.send_order(&task_id, effects);
             } else {
                 let sequence = task.record.status.sequence;

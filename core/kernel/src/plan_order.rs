@@ -11,54 +11,39 @@ use kogge_model::task::TaskState;
 use crate::effect::{Effect, Effects};
 use crate::record::{KillOrder, TaskRecord};
 use crate::state::Kernel;
-use crate::task::Order;
-use crate::timer::Timer;
 
 impl Kernel {
-    /// An order about `task` was just sent; it is sent again unless a status answers it.
-    pub(crate) fn await_answer(&mut self, id: &TaskId) {
-        let now = self.now();
-        let Some(task) = self.tasks.get_mut(id) else { return };
-        let wait = self.config.resend_first;
-        if let Some(old) = task.order.replace(Order { due: now.plus(wait), wait }) {
-            self.timers.disarm(old.due, Timer::Order(id.clone()));
-        }
-        self.timers.arm(now.plus(wait), Timer::Order(id.clone()));
-    }
-
     /// Nothing has to be said again about `task`.
     pub(crate) fn settle_order(&mut self, id: &TaskId) {
-        if let Some(old) = self.tasks.get_mut(id).and_then(|task| task.order.take()) {
-            self.timers.disarm(old.due, Timer::Order(id.clone()));
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.settle_order(&mut self.timers);
         }
     }
 
     /// Sends what `task`'s agent should do now, if anything, and waits for the answer.
     pub(crate) fn send_order(&mut self, id: &TaskId, effects: &mut Effects) {
-        let Some(task) = self.tasks.get(id) else { return };
-        let Some(message) = order_of(&task.record) else { return self.settle_order(id) };
-        if self.agents.get(&task.record.status.agent).is_some_and(|agent| agent.phase.is_registered()) {
-            effects.push(Effect::to_agent(&task.record.status.agent, message));
-            self.await_answer(id);
-        } else {
-            // It will be told when it registers.
-            self.settle_order(id);
-        }
+        self.send_order_for(id, self.config.resend_first, effects);
     }
 
     pub(crate) fn repeat_order(&mut self, id: &TaskId, effects: &mut Effects) {
         let Some(waited) = self.tasks.get(id).and_then(|task| task.order) else { return };
-        self.send_order(id, effects);
-        let wait = (waited.wait * 2).min(self.config.resend_max);
-        self.stretch(id, wait);
+        self.send_order_for(id, (waited.wait * 2).min(self.config.resend_max), effects);
     }
 
-    fn stretch(&mut self, id: &TaskId, wait: Duration) {
+    /// The same, and waits for `wait`.
+    fn send_order_for(&mut self, id: &TaskId, wait: Duration, effects: &mut Effects) {
         let now = self.now();
-        let Some(order) = self.tasks.get_mut(id).and_then(|task| task.order.as_mut()) else { return };
-        self.timers.disarm(order.due, Timer::Order(id.clone()));
-        *order = Order { due: now.plus(wait), wait };
-        self.timers.arm(order.due, Timer::Order(id.clone()));
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let agent = &task.record.status.agent;
+        let is_registered = self.agents.get(agent).is_some_and(|agent| agent.phase.is_registered());
+        match order_of(&task.record) {
+            Some(message) if is_registered => {
+                effects.push(Effect::to_agent(agent, message));
+                task.await_answer(now, wait, &mut self.timers);
+            }
+            // If it is not registered it will be told when it is.
+            Some(_) | None => task.settle_order(&mut self.timers),
+        }
     }
 
     /// A framework wants a task to end.
@@ -85,8 +70,8 @@ impl Kernel {
             let status = task.record.status.clone();
             return effects.push(Effect::to_framework(framework, Event::Update(status)));
         }
-        task.record.kill = Some(KillOrder { grace_ms, reason });
-        effects.push(Effect::Save(Box::new(task.record.clone())));
+        task.record_mut().kill = Some(KillOrder { grace_ms, reason });
+        effects.push(task.save());
         self.send_order(id, effects);
     }
 

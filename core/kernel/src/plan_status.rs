@@ -1,5 +1,7 @@
 //! A task's updates on their way: agent → kernel → framework → acknowledgement → kernel → agent.
 
+use std::sync::Arc;
+
 use kogge_model::id::{AgentId, FrameworkId, RunId, TaskId};
 use kogge_model::link::ToAgent;
 use kogge_model::scheduler::Event;
@@ -39,8 +41,8 @@ impl Kernel {
         }
         if !known.state.may_become(&status.state) {
             // It cannot be undone that a newer state is known; the agent must not say it for ever.
-            task.record.status.sequence = status.sequence;
-            effects.push(Effect::Save(Box::new(task.record.clone())));
+            task.record_mut().status.sequence = status.sequence;
+            effects.push(task.save());
             task.acknowledged = task.acknowledged.max(status.sequence);
             return effects.push(acknowledgement(&status));
         }
@@ -50,8 +52,8 @@ impl Kernel {
     fn advance(&mut self, status: TaskStatus, effects: &mut Effects) {
         let id = status.task.clone();
         let task = self.tasks.get_mut(&id).expect("only known tasks advance");
-        task.record.status = status.clone();
-        effects.push(Effect::Save(Box::new(task.record.clone())));
+        task.record_mut().status = status.clone();
+        effects.push(task.save());
         let framework = task.record.framework.clone();
         let is_killed = task.record.kill.is_some();
         let is_over = !task.record.is_live();
@@ -156,7 +158,7 @@ impl Kernel {
         }
         effects.push(Effect::Forget(id.clone()));
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
-            framework.tasks.remove(id);
+            framework.tasks.remove(&(record.status.run, id.clone()));
         }
         self.leave_if_over(&record.framework, effects);
     }
@@ -168,20 +170,20 @@ impl Kernel {
         let (at, Some(task)) = (self.clock.wall(), self.tasks.get_mut(id)) else { return };
         let ended = Ended { at, outcome: Outcome::Lost, exit: None };
         task.missing_since = None;
-        task.record.status.sequence = 0;
-        task.record.status.at = at;
-        task.record.status.state = TaskState::Ended(ended);
-        task.record.status.reason = why;
-        let record = task.record.clone();
+        let status = &mut task.record_mut().status;
+        status.sequence = 0;
+        status.at = at;
+        status.state = TaskState::Ended(ended);
+        status.reason = why;
+        let record = Arc::clone(&task.record);
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
             framework.allocated.sub(&record.spec.resources);
-            framework.tasks.remove(id);
+            framework.tasks.remove(&(record.status.run, id.clone()));
         }
         self.pass_on(&record.framework, record.status.clone(), effects);
         effects.push(crate::explain::about(at, &record.spec, "lost", record.status.reason.clone()));
-        let framework = record.framework.clone();
-        effects.push(Effect::Save(Box::new(record)));
-        self.leave_if_over(&framework, effects);
+        effects.push(Effect::Save(Arc::clone(&record)));
+        self.leave_if_over(&record.framework, effects);
     }
 
     /// What is said of a task that nobody knows: it is over, or never was.
@@ -206,7 +208,7 @@ impl Kernel {
         let mut tell = |status| effects.push(Effect::to_framework(framework, Event::Update(status)));
         if ids.is_empty() {
             let known = self.frameworks.get(framework).map(|known| &known.tasks);
-            for id in known.into_iter().flatten() {
+            for (_, id) in known.into_iter().flatten() {
                 tell(self.tasks[id].record.status.clone());
             }
         }

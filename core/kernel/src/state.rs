@@ -111,7 +111,7 @@ impl Kernel {
                 .frameworks
                 .entry(record.framework.clone())
                 .or_insert_with(|| Framework::unrecorded(&record.framework));
-            framework.tasks.insert(id.clone());
+            framework.tasks.insert((record.status.run, id.clone()));
             if record.is_live() {
                 framework.allocated.add(&record.spec.resources);
             }
@@ -169,7 +169,7 @@ impl Kernel {
                 Timer::Refusal(agent) => {
                     self.to_offer.insert(agent);
                 }
-                Timer::Order(task) => self.repeat_order(&task, effects),
+                Timer::Order(_, task) => self.repeat_order(&task, effects),
                 Timer::Offer(offer) => self.judge_offer(offer, effects),
                 Timer::Failover(framework) => self.judge_failover(&framework, effects),
             }

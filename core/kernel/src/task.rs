@@ -1,16 +1,20 @@
 //! A task as the kernel sees it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_model::id::TaskId;
 use kogge_model::time::Timestamp;
 
+use crate::effect::Effect;
 use crate::record::TaskRecord;
+use crate::timer::{Timer, Timers};
 
 /// One task.
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
-    pub(crate) record: TaskRecord,
+    /// Shared with the effects that save it: each of these tells what was the case when it was made.
+    pub(crate) record: Arc<TaskRecord>,
     /// The newest sequence its framework has acknowledged to this leader.
     pub(crate) acknowledged: u64,
     /// The order that its agent has not answered yet.
@@ -27,17 +31,44 @@ pub(crate) struct Order {
 }
 
 impl Task {
-    pub(crate) const fn new(record: TaskRecord) -> Self {
-        Self { record, acknowledged: 0, order: None, missing_since: None }
+    pub(crate) fn new(record: TaskRecord) -> Self {
+        Self { record: Arc::new(record), acknowledged: 0, order: None, missing_since: None }
     }
 
     pub(crate) fn id(&self) -> &TaskId {
         &self.record.spec.task
     }
 
+    pub(crate) fn record_mut(&mut self) -> &mut TaskRecord {
+        Arc::make_mut(&mut self.record)
+    }
+
+    pub(crate) fn save(&self) -> Effect {
+        Effect::Save(Arc::clone(&self.record))
+    }
+
     /// Whether its framework still has to acknowledge something of its agent.
-    pub(crate) const fn owes_acknowledgement(&self) -> bool {
+    pub(crate) fn owes_acknowledgement(&self) -> bool {
         self.record.status.sequence > self.acknowledged
+    }
+
+    /// An order about it was just sent; it is sent again after `wait` unless a status answers it.
+    pub(crate) fn await_answer(&mut self, now: Timestamp, wait: Duration, timers: &mut Timers) {
+        self.settle_order(timers);
+        let due = now.plus(wait);
+        self.order = Some(Order { due, wait });
+        timers.arm(due, self.order_timer());
+    }
+
+    /// Nothing has to be said again about it.
+    pub(crate) fn settle_order(&mut self, timers: &mut Timers) {
+        if let Some(old) = self.order.take() {
+            timers.disarm(old.due, self.order_timer());
+        }
+    }
+
+    fn order_timer(&self) -> Timer {
+        Timer::Order(self.record.status.run, self.id().clone())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kogge_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
 use kogge_model::time::Timestamp;
 
 /// Who is to be looked at.
@@ -14,8 +14,8 @@ pub(crate) enum Timer {
     Doubt(AgentId),
     /// A refusal of the agent's resources ends.
     Refusal(AgentId),
-    /// Repeat the order about this task.
-    Order(TaskId),
+    /// Repeat the order about this task. By its run, which costs less to put in order than its id.
+    Order(RunId, TaskId),
     /// Has the offer been held for too long?
     Offer(OfferId),
     /// Has the framework come back in time?

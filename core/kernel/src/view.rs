@@ -68,13 +68,13 @@ impl<'a> View<'a> {
     /// All tasks with a record, in order of their ids: also those that were given up, see
     /// [`TaskRecord::is_given_up`].
     pub fn tasks(self) -> impl Iterator<Item = &'a TaskRecord> {
-        self.0.tasks.values().map(|task| &task.record)
+        self.0.tasks.values().map(|task| &*task.record)
     }
 
     /// One task.
     #[must_use]
     pub fn task(self, task: &TaskId) -> Option<&'a TaskRecord> {
-        self.0.tasks.get(task).map(|task| &task.record)
+        self.0.tasks.get(task).map(|task| &*task.record)
     }
 
     /// All frameworks, in order of their ids.

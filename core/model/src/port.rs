@@ -78,6 +78,26 @@ impl PortSet {
         })
     }
 
+    /// The lowest port of the set that is `number` or above.
+    #[must_use]
+    pub fn first_from(&self, number: u16) -> Option<Port> {
+        let at = self.0.partition_point(|&(_, last)| last < number);
+        self.0.get(at).and_then(|&(first, _)| Port::new(first.max(number)))
+    }
+
+    /// The port that has `index` lower ones in the set.
+    #[must_use]
+    pub fn nth(&self, index: u32) -> Option<Port> {
+        let mut left = index;
+        for &(first, last) in &self.0 {
+            match u16::try_from(left).ok().filter(|left| *left <= last - first) {
+                Some(left) => return Port::new(first + left),
+                None => left -= u32::from(last - first) + 1,
+            }
+        }
+        None
+    }
+
     /// The ports in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Port> + '_ {
         self.0.iter().flat_map(|&(first, last)| first..=last).filter_map(Port::new)
@@ -165,6 +185,11 @@ mod tests {
                 }
                 prop_assert_eq!(set.iter().collect::<Vec<_>>(), truth.iter().copied().collect::<Vec<_>>());
                 prop_assert_eq!(set.len() as usize, truth.len());
+                for probe in 0..41u16 {
+                    let next = truth.iter().find(|port| port.get() >= probe).copied();
+                    prop_assert_eq!(set.first_from(probe), next);
+                    prop_assert_eq!(set.nth(probe.into()), truth.iter().nth(probe.into()).copied());
+                }
                 prop_assert!(set.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
             }
         }
@@ -175,5 +200,6 @@ mod tests {
         let top = Port::new(u16::MAX).unwrap();
         let mut set = PortSet::range(Port::new(65_530).unwrap(), top);
         assert!(set.remove(top) && set.insert(top) && set.contains(top) && set.len() == 6);
+        assert_eq!((set.first_from(u16::MAX), set.nth(5), set.nth(6)), (Some(top), Some(top), None));
     }
 }

@@ -50,7 +50,7 @@ pub enum Call {
         /// Offers of one agent.
         offers: Vec<OfferId>,
         /// Tasks that fit into them together.
-        launches: Vec<TaskSpec>,
+        launches: Vec<Arc<TaskSpec>>,
         /// Not to be offered the rest for this long.
         refuse: Duration,
     },

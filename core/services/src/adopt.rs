@@ -96,8 +96,8 @@ impl Services {
         decided(now, &instance, "adopt", "its task was found running without being on record", effects);
         observe(now, &mut instance, status.state.clone(), status, &self.config, effects);
         self.tasks.insert(status.task.clone(), instance.id.clone());
-        self.touched_instances.insert(instance.id.clone());
+        self.touched_instances.insert(&instance.id);
         self.unsettled.insert(id.clone());
-        service.instances.insert(number, instance);
+        service.instances.insert(number, Arc::new(instance));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kogge_model::name::{InstanceId, ServiceId};
+use kogge_model::name::ServiceId;
 use kogge_model::port::{Port, PortSet};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -28,11 +28,15 @@ impl Chance {
         Self { task_ids: stream(1), jitter: stream(2), ports: stream(3) }
     }
 
-    /// `label.number-` and eight of RFC 4648's base 32 letters, in lower case.
-    pub(crate) fn task_id(&mut self, instance: &InstanceId) -> String {
+    /// `label.number-` and eight of RFC 4648's base 32 letters, in lower case. The label is [`task_label`]'s.
+    pub(crate) fn task_id(&mut self, label: &str, number: u32) -> String {
         const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
         let mut bits = self.task_ids.next_u64();
-        let mut id = format!("{}.{}-", task_label(&instance.service), instance.number);
+        let mut id = String::with_capacity(label.len() + 20);
+        id.push_str(label);
+        id.push('.');
+        id.push_str(&number.to_string());
+        id.push('-');
         for _ in 0..8 {
             id.push(char::from(LETTERS[usize::from(bits.to_le_bytes()[0] % 32)]));
             bits >>= 5;
@@ -50,7 +54,7 @@ impl Chance {
     /// Where to begin with the ports of an agent that none were taken of yet.
     pub(crate) fn port_of(&mut self, free: &PortSet) -> Option<Port> {
         let index = self.ports.next_u32().checked_rem(free.len())?;
-        free.iter().nth(usize::try_from(index).unwrap_or(0))
+        free.nth(index)
     }
 }
 
@@ -76,11 +80,12 @@ mod tests {
     #[test]
     fn task_ids_tell_their_instance_and_fit_into_file_names() {
         let mut chance = Chance::new([1; 32]);
-        let id = chance.task_id(&"shop/worker.3".parse().unwrap());
+        let label = task_label(&"shop/worker".parse().unwrap());
+        let id = chance.task_id(&label, 3);
         assert_eq!(parse_task_id(&id), Some(("shop-worker", 3)));
-        assert_ne!(id, chance.task_id(&"shop/worker.3".parse().unwrap()));
-        let long = format!("{}/{}.10000", "a".repeat(63), "b".repeat(63));
-        assert!(chance.task_id(&long.parse().unwrap()).len() <= 120);
+        assert_ne!(id, chance.task_id(&label, 3));
+        let long = task_label(&format!("{}/{}", "a".repeat(63), "b".repeat(63)).parse().unwrap());
+        assert!(chance.task_id(&long, 10_000).len() <= 120);
         assert_eq!(parse_task_id("something-else"), None);
     }
 

@@ -23,7 +23,7 @@ pub enum Effect {
     /// Drop the service's record: it was removed, and nothing of it is left.
     ForgetService(ServiceId),
     /// Keep this in place of the instance's record.
-    SaveInstance(Box<Instance>),
+    SaveInstance(Arc<Instance>),
     /// Drop the instance's record.
     ForgetInstance(InstanceId),
     /// Say this to the kernel.

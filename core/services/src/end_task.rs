@@ -30,7 +30,7 @@ impl Services {
         self.tasks.remove(&status.task);
         // Room was freed, perhaps on an agent that was refused.
         self.is_revival_due = true;
-        let instance = service.instances.get_mut(&id.number).expect("whoever calls has seen it");
+        let instance = service.instance_mut(id.number).expect("whoever calls has seen it");
         if instance.is_leaving() {
             announce_gone(instance, how_it_ended(ended, &status.reason).text, effects);
             service.instances.remove(&id.number);
@@ -91,7 +91,7 @@ impl Services {
         let proven_after = self.config.proven_after;
         let is_proven = |attempt: &Attempt| attempt.is_healthy() && attempt.healthy_for(now) >= proven_after;
         let others = service.instances.values().filter(|other| other.version == version);
-        let holds_up = is_proven(attempt) || others.filter_map(Instance::attempt).any(is_proven);
+        let holds_up = is_proven(attempt) || others.filter_map(|other| other.attempt()).any(is_proven);
         let wanted = service.version().map(|version| version.digest);
         let Some(deployment) = service.record.deployment.as_mut().filter(|known| known.is_under_way()) else {
             return;

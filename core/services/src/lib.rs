@@ -45,6 +45,7 @@ mod services;
 mod settle;
 mod steer_deployment;
 mod task_spec;
+mod touched;
 
 pub use config::{BackoffPolicy, Config};
 pub use effect::{Announcement, Effect, Effects, Stage, Subject};

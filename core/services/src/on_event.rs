@@ -75,7 +75,7 @@ impl Services {
             return self.hear_of_unknown(now, &status, effects);
         };
         let mut service = self.services.remove(&id.service).expect("a task's service is known");
-        let instance = service.instances.get_mut(&id.number).expect("a task's instance is known");
+        let instance = service.instance_mut(id.number).expect("a task's instance is known");
         let attempt = instance.attempt_mut().expect("a task's instance has it");
         if is_news(attempt, &status) {
             match status.state.clone() {
@@ -84,7 +84,7 @@ impl Services {
                     observe(now, instance, state, &status, &self.config, effects);
                 }
             }
-            self.touched_instances.insert(id.clone());
+            self.touched_instances.insert(&id);
             self.unsettled.insert(id.service.clone());
         }
         self.services.insert(id.service, service);
@@ -94,7 +94,7 @@ impl Services {
     pub(crate) fn hear_drained(&mut self, now: Timestamp, task: &TaskId) {
         let Some(id) = self.tasks.get(task) else { return };
         let service = self.services.get_mut(&id.service).expect("a task's service is known");
-        let instance = service.instances.get_mut(&id.number).expect("a task's instance is known");
+        let instance = service.instance_mut(id.number).expect("a task's instance is known");
         if let Phase::Draining { until, .. } = &mut instance.phase {
             *until = now;
             self.unsettled.insert(id.service.clone());

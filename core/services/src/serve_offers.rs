@@ -1,5 +1,6 @@
 //! Offers came: instances that wait are placed on them, and what is left is given back.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use kogge_model::task::{PortBinding, TaskState};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
 
-use crate::chance::Chance;
+use crate::chance::{Chance, task_label};
 use crate::effect::{Effect, Effects};
 use crate::placement::{Need, OfferTable, OpenOffer, PortCursors, Request, SeenAgent, shortfall};
 use crate::reporting::{announce_instance, decided};
@@ -23,6 +24,14 @@ use crate::task_spec::{Launch, task_spec};
 
 /// So many services are told in one round what their offers lacked; the others when somebody asks.
 const EXPLAINED_IN_A_ROUND: usize = 50;
+
+/// What instances have in common that are placed together.
+struct Batch<'a> {
+    /// What people call their service.
+    service: String,
+    template: &'a Arc<TaskTemplate>,
+    need: Need,
+}
 
 /// Where an instance was placed.
 struct Placement {
@@ -87,11 +96,9 @@ impl Services {
         for numbers in by_version.into_values() {
             let template = Arc::clone(&service.instances[&numbers[0]].template);
             let placements = self.search(service, &template, &numbers, table);
+            self.touched_instances.insert_all(service.id(), placements.iter().map(|placed| placed.number));
             for placement in placements {
-                let instance =
-                    service.instances.get_mut(&placement.number).expect("it was just searched for");
-                self.tasks.insert(placement.task.clone(), instance.id.clone());
-                self.touched_instances.insert(instance.id.clone());
+                let instance = service.instance_mut(placement.number).expect("it was just searched for");
                 launch(now, instance, placement, effects);
             }
         }
@@ -106,16 +113,16 @@ impl Services {
         numbers: &[u32],
         table: &mut OfferTable,
     ) -> Vec<Placement> {
-        let need = Need::of(template);
-        let request = request(service, &need);
+        let batch = Batch { service: service.id().to_string(), template, need: Need::of(template) };
+        let (request, label) = (request(service, &batch.need), task_label(service.id()));
         let mut waiting = numbers.iter().copied();
         let mut placements = Vec::with_capacity(numbers.len());
         let Self { chance, ports, tasks, .. } = self;
         table.place(&request, numbers.len(), |offer| {
             let number = waiting.next().expect("no more are placed than wait");
             let id = InstanceId { service: service.id().clone(), number };
-            let task = fresh_task(&id, tasks, chance);
-            placements.push(fill(offer, &id, task, template, &need, ports, chance));
+            let task = note_fresh_task(&id, &label, tasks, chance);
+            placements.push(fill(offer, &id, task, &batch, ports, chance));
         });
         placements
     }
@@ -128,6 +135,9 @@ impl Services {
             if offer.launches.is_empty() {
                 unused.push(offer.id);
                 continue;
+            }
+            if let Some(cursor) = offer.port_cursor {
+                self.ports.keep(&offer.agent, cursor);
             }
             if let Some(seen) = self.seen.get_mut(&offer.agent) {
                 seen.free = offer.free;
@@ -153,7 +163,7 @@ impl Services {
                 false => "waits for an offer: none had room".into(),
             });
             let reason = reason.clone();
-            let instance = service.instances.get_mut(&number).expect("it was just seen");
+            let instance = service.instance_mut(number).expect("it was just seen");
             let Phase::Waiting(waiting) = &mut instance.phase else { continue };
             if waiting.shortfall.as_ref() != Some(&reason) {
                 waiting.shortfall = Some(reason.clone());
@@ -165,10 +175,17 @@ impl Services {
     }
 }
 
-fn fresh_task(id: &InstanceId, known: &BTreeMap<TaskId, InstanceId>, chance: &mut Chance) -> TaskId {
+/// The instance gets an id for a task that no other one has.
+fn note_fresh_task(
+    instance: &InstanceId,
+    label: &str,
+    known: &mut BTreeMap<TaskId, InstanceId>,
+    chance: &mut Chance,
+) -> TaskId {
     loop {
-        let task = TaskId::new(chance.task_id(id));
-        if !known.contains_key(&task) {
+        let task = TaskId::new(chance.task_id(label, instance.number));
+        if let Entry::Vacant(free) = known.entry(task.clone()) {
+            free.insert(instance.clone());
             return task;
         }
     }
@@ -179,26 +196,27 @@ fn fill(
     offer: &mut OpenOffer,
     id: &InstanceId,
     task: TaskId,
-    template: &Arc<TaskTemplate>,
-    need: &Need,
-    cursors: &mut PortCursors,
+    batch: &Batch<'_>,
+    cursors: &PortCursors,
     chance: &mut Chance,
 ) -> Placement {
-    let host_ports = cursors.take(&offer.agent, &need.ports, &mut offer.free.ports, chance);
+    let OpenOffer { agent, port_cursor, free, .. } = offer;
+    let host_ports = cursors.take(agent, port_cursor, &batch.need.ports, &mut free.ports, chance);
     let spec = task_spec(&Launch {
         task: task.clone(),
         instance: id,
-        template,
+        service: &batch.service,
+        template: batch.template,
         agent: &offer.agent,
         attributes: &offer.attributes,
         host_ports: &host_ports,
     });
     // The ports were taken out of the offer one by one already.
-    offer.free.cpu_millis.0 -= need.cpu_millis;
-    offer.free.mem_bytes.0 -= need.mem_bytes;
-    offer.free.disk_bytes.0 -= need.disk_bytes;
+    offer.free.cpu_millis.0 -= batch.need.cpu_millis;
+    offer.free.mem_bytes.0 -= batch.need.mem_bytes;
+    offer.free.disk_bytes.0 -= batch.need.disk_bytes;
     let ports = spec.ports.clone();
-    offer.launches.push(spec);
+    offer.launches.push(Arc::new(spec));
     let (agent, attributes) = (offer.agent.clone(), Arc::clone(&offer.attributes));
     Placement { number: id.number, task, agent, attributes, ports }
 }
@@ -225,7 +243,7 @@ fn launch(now: Timestamp, instance: &mut Instance, placement: Placement, effects
 }
 
 fn request<'a>(service: &'a Service, need: &'a Need) -> Request<'a> {
-    let attempts = service.instances.values().filter_map(Instance::attempt);
+    let attempts = service.instances.values().filter_map(|instance| instance.attempt());
     Request {
         need,
         constraints: service.version().map_or(&[], |version| version.spec.constraints.as_slice()),

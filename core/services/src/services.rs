@@ -1,6 +1,7 @@
 //! The state, the one door in, and what can be read from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kogge_model::id::{AgentId, RevisionId, TaskId};
 use kogge_model::image::ImageRef;
@@ -17,6 +18,7 @@ use crate::explain::{Explanation, explain_instance, explain_service};
 use crate::input::Input;
 use crate::placement::{PortCursors, SeenAgent};
 use crate::state::{DeploymentState, Instance, Service, ServiceRecord, Wanted};
+use crate::touched::TouchedInstances;
 
 /// All services of one cluster.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ pub struct Services {
     pub(crate) timers: BTreeSet<(Timestamp, ServiceId)>,
     /// Records to save or to forget before this input is done with.
     pub(crate) touched_services: BTreeSet<ServiceId>,
-    pub(crate) touched_instances: BTreeSet<InstanceId>,
+    pub(crate) touched_instances: TouchedInstances,
 }
 
 /// How it stands with the kernel.
@@ -103,7 +105,7 @@ impl Services {
             unplaced: BTreeSet::new(),
             timers: BTreeSet::new(),
             touched_services: BTreeSet::new(),
-            touched_instances: BTreeSet::new(),
+            touched_instances: TouchedInstances::default(),
         }
     }
 
@@ -133,7 +135,7 @@ impl Services {
             if let Some(attempt) = instance.attempt() {
                 services.tasks.insert(attempt.task.clone(), instance.id.clone());
             }
-            service.instances.insert(instance.number(), instance);
+            service.instances.insert(instance.number(), Arc::new(instance));
         }
         Ok(services)
     }
@@ -181,7 +183,7 @@ impl Services {
     #[must_use]
     pub fn instance_of(&self, task: &TaskId) -> Option<&Instance> {
         let id = self.tasks.get(task)?;
-        self.services.get(&id.service)?.instances.get(&id.number)
+        self.services.get(&id.service)?.instance(id.number)
     }
 
     /// The newest revision that was heard of.
@@ -211,7 +213,7 @@ impl Services {
     #[must_use]
     pub fn why_instance(&self, id: &InstanceId, now: Timestamp) -> Option<Explanation> {
         let service = self.get(&id.service)?;
-        let instance = service.instances.get(&id.number)?;
+        let instance = service.instance(id.number)?;
         Some(explain_instance(service, instance, now, self.shortfall_of(service, instance).as_ref()))
     }
 
@@ -264,12 +266,14 @@ impl Services {
         for id in kept {
             effects.push(Effect::SaveService(Box::new(self.services[&id].record.clone())));
         }
-        for id in std::mem::take(&mut self.touched_instances) {
-            let service = self.services.get(&id.service);
-            effects.push(match service.and_then(|service| service.instances.get(&id.number)) {
-                Some(instance) => Effect::SaveInstance(Box::new(instance.clone())),
-                None => Effect::ForgetInstance(id),
-            });
+        for (id, numbers) in self.touched_instances.take() {
+            let service = self.services.get(&id);
+            effects.extend(numbers.into_iter().map(|number| {
+                match service.and_then(|service| service.instances.get(&number)) {
+                    Some(instance) => Effect::SaveInstance(Arc::clone(instance)),
+                    None => Effect::ForgetInstance(InstanceId { service: id.clone(), number }),
+                }
+            }));
         }
         effects.extend(gone.into_iter().map(Effect::ForgetService));
     }

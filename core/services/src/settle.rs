@@ -1,7 +1,6 @@
 //! Makes one service as it should be, as far as that is in our hands: plans, and does what the plans say, until
 //! they say nothing more.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::plan_repair::{Repair, plan_repair};
 use crate::reporting::{announce_gone, announce_instance, decided};
 use crate::services::Services;
 use crate::state::{AfterKill, Deployment, Instance, Phase, Service, Waiting, Wanted};
+use crate::touched::TouchedInstances;
 
 impl Services {
     pub(crate) fn settle_all(&mut self, now: Timestamp, effects: &mut Effects) {
@@ -81,7 +81,7 @@ impl Services {
                 Repair::Leave => None,
                 Repair::LookAgain(at) => Some(at),
                 Repair::AskForOffer => {
-                    if let Phase::Waiting(waiting) = &mut instance.phase {
+                    if let Phase::Waiting(waiting) = &mut Arc::make_mut(instance).phase {
                         waiting.is_ready = true;
                     }
                     self.is_revival_due = true;
@@ -92,24 +92,25 @@ impl Services {
                     None
                 }
                 Repair::EndTrial => {
+                    let instance = Arc::make_mut(instance);
                     let attempt = instance.attempt_mut().expect("whoever is on trial has a task");
                     attempt.is_on_trial = false;
                     let text = format!("on agent {}, it has lasted", attempt.agent);
                     announce_instance(instance, text, effects);
-                    self.touched_instances.insert(instance.id.clone());
+                    self.touched_instances.insert(&instance.id);
                     None
                 }
                 Repair::Replace(reason) => {
-                    self.begin_kill(now, instance, AfterKill::Restart, reason, effects)
+                    self.begin_kill(now, Arc::make_mut(instance), AfterKill::Restart, reason, effects)
                 }
                 Repair::EndDrain => {
                     let Phase::Draining { reason, .. } = &instance.phase else {
                         unreachable!("only a draining instance ends its drain")
                     };
                     let reason = reason.clone();
-                    self.begin_kill(now, instance, AfterKill::Gone, reason, effects)
+                    self.begin_kill(now, Arc::make_mut(instance), AfterKill::Gone, reason, effects)
                 }
-                Repair::RepeatKill => self.repeat_kill(now, instance, effects),
+                Repair::RepeatKill => self.repeat_kill(now, Arc::make_mut(instance), effects),
             };
             wakeup = wakeup.into_iter().chain(look_again).min();
         }
@@ -134,7 +135,7 @@ impl Services {
         decided(now, instance, verb, reason.clone(), effects);
         instance.enter(Phase::Killing { attempt, ordered_at: now, after, reason: reason.clone() });
         announce_instance(instance, reason.text, effects);
-        self.touched_instances.insert(instance.id.clone());
+        self.touched_instances.insert(&instance.id);
         Some(now.plus(self.config.kill_repeat))
     }
 
@@ -163,8 +164,8 @@ impl Services {
     ) {
         let drain_limit = drain_limit(service, cause, self.config.surplus_drain);
         let reason = stop_reason(service, cause);
-        let instance = service.instances.get_mut(&number).expect("plans are about what there is");
-        self.touched_instances.insert(instance.id.clone());
+        let instance = service.instance_mut(number).expect("plans are about what there is");
+        self.touched_instances.insert(&instance.id);
         match &mut instance.phase {
             Phase::Waiting(_) => {
                 announce_gone(instance, reason.text, effects);
@@ -204,8 +205,8 @@ impl Services {
             phase: Phase::Waiting(Waiting::until(now, now)),
         };
         announce_instance(&instance, format!("wanted by revision {}", version.revision), effects);
-        service.instances.insert(id.number, instance);
-        self.touched_instances.insert(id);
+        service.instances.insert(id.number, Arc::new(instance));
+        self.touched_instances.insert(&id);
     }
 }
 
@@ -247,23 +248,23 @@ fn can_renew(service: &Service, instance: &Instance) -> bool {
 }
 
 /// Tells whether there was one.
-fn renew_waiting(service: &mut Service, touched: &mut BTreeSet<InstanceId>) -> bool {
+fn renew_waiting(service: &mut Service, touched: &mut TouchedInstances) -> bool {
     let Some(version) = service.version().cloned() else { return false };
     let outdated: Vec<u32> = service
         .instances
         .values()
         .filter(|instance| instance.version != version.digest && can_renew(service, instance))
-        .map(Instance::number)
+        .map(|instance| instance.number())
         .collect();
     for number in &outdated {
-        let instance = service.instances.get_mut(number).expect("it was just seen");
+        let instance = service.instance_mut(*number).expect("it was just seen");
         instance.version = version.digest;
         instance.template = Arc::clone(&version.template);
         (instance.restarts, instance.crashes) = (0, 0);
         if let Phase::Waiting(waiting) = &mut instance.phase {
             *waiting = Waiting::until(waiting.since, waiting.since);
         }
-        touched.insert(instance.id.clone());
+        touched.insert(&instance.id);
     }
     !outdated.is_empty()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kogge_model::attribute::Attributes;
 use kogge_model::id::{AgentId, TaskId};
-use kogge_model::name::InstanceId;
+use kogge_model::name::{AppId, InstanceId, ServiceId};
 use kogge_model::port::Port;
 use kogge_model::resources::Resources;
 use kogge_model::task::{PortBinding, TaskSpec};
@@ -15,6 +15,8 @@ use kogge_model::template::{NetworkMode, TaskTemplate};
 pub(crate) struct Launch<'a> {
     pub(crate) task: TaskId,
     pub(crate) instance: &'a InstanceId,
+    /// What people call its service.
+    pub(crate) service: &'a str,
     pub(crate) template: &'a Arc<TaskTemplate>,
     pub(crate) agent: &'a AgentId,
     pub(crate) attributes: &'a Attributes,
@@ -56,31 +58,33 @@ fn bindings(template: &TaskTemplate, host_ports: &[Port]) -> Vec<PortBinding> {
 
 /// Who it is and where it listens. What the template sets itself about ports and host stays as it set it.
 fn environment(launch: &Launch<'_>, ports: &[PortBinding]) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::new();
-    for (i, port) in ports.iter().enumerate() {
-        let listens_on = port.container_port.to_string();
-        if i == 0 {
-            env.insert("PORT".to_owned(), listens_on.clone());
-        }
-        env.insert(format!("PORT{i}"), listens_on);
-        let named = launch.template.ports[i].container_port.unwrap_or(port.host_port);
-        env.insert(format!("PORT_{named}"), port.host_port.to_string());
-    }
+    let own = &launch.template.env;
+    let ServiceId { app: AppId { environment, app }, .. } = &launch.instance.service;
     let hostname = launch.attributes.get("hostname").map_or(launch.agent.as_str(), String::as_str);
-    env.insert("HOST".to_owned(), hostname.to_owned());
-    env.retain(|key, _| !launch.template.env.contains_key(key));
-
-    let service = &launch.instance.service;
+    // Gathered in order, mostly, so that the map is built of it at once.
+    let mut env = Vec::with_capacity(7 + 2 * ports.len());
+    let host = || ("HOST".to_owned(), hostname.to_owned());
+    env.extend((!own.contains_key("HOST")).then(host));
     for (key, value) in [
-        ("KOGGE_SERVICE", service.to_string()),
-        ("KOGGE_INSTANCE", launch.instance.to_string()),
-        ("KOGGE_TASK", launch.task.to_string()),
-        ("KOGGE_APP", service.app.app.to_string()),
-        ("KOGGE_ENVIRONMENT", service.app.environment.to_string()),
+        ("KOGGE_APP", app.as_str().to_owned()),
+        ("KOGGE_ENVIRONMENT", environment.as_str().to_owned()),
+        ("KOGGE_INSTANCE", format!("{}.{}", launch.service, launch.instance.number)),
+        ("KOGGE_SERVICE", launch.service.to_owned()),
+        ("KOGGE_TASK", launch.task.as_str().to_owned()),
     ] {
-        env.insert(key.to_owned(), value);
+        env.push((key.to_owned(), value));
     }
-    env
+    for (i, port) in ports.iter().enumerate() {
+        let listens_on = port.container_port.get().to_string();
+        let named = launch.template.ports[i].container_port.unwrap_or(port.host_port);
+        let settings = [
+            (i == 0).then(|| ("PORT".to_owned(), listens_on.clone())),
+            Some((format!("PORT_{named}"), port.host_port.get().to_string())),
+            Some((format!("PORT{i}"), listens_on)),
+        ];
+        env.extend(settings.into_iter().flatten().filter(|(key, _)| !own.contains_key(key)));
+    }
+    env.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -103,6 +107,7 @@ mod tests {
         let spec = task_spec(&Launch {
             task: TaskId::new("shop.2-abcdefgh"),
             instance: &"shop.2".parse().unwrap(),
+            service: "shop",
             template: &template,
             agent: &AgentId::new("a1"),
             attributes: &[("hostname".to_owned(), "oak".to_owned())].into(),

@@ -161,7 +161,7 @@ fn check_settled(world: &World) {
     }
     assert_eq!(world.services.iter().count(), world.tree.len(), "removed services are forgotten");
     let instances: Vec<&Instance> =
-        world.services.iter().flat_map(|service| service.instances.values()).collect();
+        world.services.iter().flat_map(|service| service.instances.values().map(Arc::as_ref)).collect();
     let is_waiting =
         instances.iter().any(|i| matches!(&i.phase, Phase::Waiting(w) if w.not_before <= world.now));
     assert!(!is_waiting, "there is room for all");

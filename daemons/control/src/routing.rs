@@ -35,8 +35,11 @@ impl Cloud {
         let why = self.why_no_backend(service);
         self.note_drains(service);
         let known = self.services.get(service);
-        let entries: Vec<Entry> =
-            known.into_iter().flat_map(|known| known.instances.values()).filter_map(entry_of).collect();
+        let entries: Vec<Entry> = known
+            .into_iter()
+            .flat_map(|known| known.instances.values())
+            .filter_map(|instance| entry_of(instance))
+            .collect();
         let is_new = self.discovery.catalog().service(service).is_none();
         let catalog = self.discovery.catalog_mut();
         catalog.declare(service, why);

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kogge_kernel::{self as kernel, Effect, Input, Kernel};
+use kogge_kernel::{self as kernel, Effect, Input, Kernel, TaskRecord};
 use kogge_model::attribute::Constraint;
 use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::link::{FromAgent, ToAgent, ToControl};
@@ -146,7 +146,7 @@ impl Sabotage {
         };
         let mut kernel = before?;
         self.times += 1;
-        let launches = launches.iter().map(|spec| renamed(spec, self.times)).collect();
+        let launches = launches.iter().map(|spec| Arc::new(renamed(spec, self.times))).collect();
         let call = Call::Accept { offers: offers.clone(), launches, refuse: *refuse };
         let (input, mut effects) = (Input::FromFramework { framework: framework.clone(), call }, vec![]);
         kernel.handle(now, input.clone(), &mut effects);
@@ -191,9 +191,8 @@ fn second_task(effects: &mut kernel::Effects) {
             if record.status.state != TaskState::Staging {
                 return None;
             }
-            let mut twin = record.clone();
-            twin.spec = Arc::new(renamed(&record.spec, 1));
-            Some(Effect::Save(twin))
+            let spec = Arc::new(renamed(&record.spec, 1));
+            Some(Effect::Save(Arc::new(TaskRecord { spec, ..(**record).clone() })))
         })
         .collect();
     effects.splice(0..0, twins);

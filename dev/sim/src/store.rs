@@ -67,7 +67,7 @@ impl Store {
     fn apply_kernel(&mut self, effect: kernel::Effect) {
         use kernel::Effect;
         match effect {
-            Effect::Save(record) => drop(self.tasks.insert(record.spec.task.clone(), *record)),
+            Effect::Save(record) => drop(self.tasks.insert(record.spec.task.clone(), (*record).clone())),
             Effect::Forget(task) => drop(self.tasks.remove(&task)),
             Effect::SaveAgent(record) => drop(self.agents.insert(record.info.agent.clone(), *record)),
             Effect::ForgetAgent(agent) => drop(self.agents.remove(&agent)),
@@ -93,7 +93,7 @@ impl Store {
             }
             Effect::ForgetService(service) => drop(self.services.remove(&service)),
             Effect::SaveInstance(instance) => {
-                self.instances.insert(instance.id.clone(), *instance);
+                self.instances.insert(instance.id.clone(), (*instance).clone());
             }
             Effect::ForgetInstance(instance) => drop(self.instances.remove(&instance)),
             Effect::Call(_) | Effect::RollBack { .. } | Effect::Explain(_) | Effect::Announce(_) => {

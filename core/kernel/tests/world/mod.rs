@@ -47,7 +47,7 @@ impl Store {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Save(record) => drop(self.tasks.insert(record.spec.task.clone(), *record)),
+            Effect::Save(record) => drop(self.tasks.insert(record.spec.task.clone(), (*record).clone())),
             Effect::Forget(task) => drop(self.tasks.remove(&task)),
             Effect::SaveAgent(record) => drop(self.agents.insert(record.info.agent.clone(), *record)),
             Effect::ForgetAgent(agent) => drop(self.agents.remove(&agent)),
@@ -227,6 +227,7 @@ impl World {
 
     pub fn accept(&mut self, framework: &str, offers: &[OfferId], launches: Vec<TaskSpec>) {
         let refuse = Duration::from_secs(1);
+        let launches = launches.into_iter().map(Arc::new).collect();
         self.call(framework, Call::Accept { offers: offers.to_vec(), launches, refuse });
     }
 

@@ -35,8 +35,11 @@ impl<'a> Census<'a> {
         census
     }
 
-    pub(crate) fn add(&mut self, agent: &AgentId, attributes: &Attributes) {
-        *self.by_agent.entry(agent.clone()).or_default() += 1;
+    /// Tells how many there are on the agent now.
+    pub(crate) fn add(&mut self, agent: &AgentId, attributes: &Attributes) -> u32 {
+        let on_agent = self.by_agent.entry(agent.clone()).or_default();
+        *on_agent += 1;
+        let on_agent = *on_agent;
         for (key, values) in &mut self.unique {
             if let Some(value) = attributes.get(*key) {
                 values.insert(value.clone());
@@ -47,6 +50,7 @@ impl<'a> Census<'a> {
                 *values.entry(value.clone()).or_default() += 1;
             }
         }
+        on_agent
     }
 
     /// The `unique:` key that keeps another instance away, if one does. An agent without the attribute has no value

@@ -13,13 +13,15 @@ use crate::chance::Chance;
 pub(crate) struct PortCursors(BTreeMap<AgentId, u16>);
 
 impl PortCursors {
-    /// Takes one free port for each of `wanted`, the fixed ones as they are.
+    /// Takes one free port for each of `wanted`, the fixed ones as they are. `cursor` is for this agent while its
+    /// offer is filled; [`PortCursors::keep`] has to be told of it afterwards.
     ///
     /// # Panics
     /// When `free` has not enough; whoever calls has checked that.
     pub(crate) fn take(
-        &mut self,
+        &self,
         agent: &AgentId,
+        cursor: &mut Option<u16>,
         wanted: &[Option<Port>],
         free: &mut PortSet,
         chance: &mut Chance,
@@ -30,7 +32,9 @@ impl PortCursors {
         for port in wanted.iter().flatten() {
             assert!(free.remove(*port), "fixed port {port} is taken only where it is free");
         }
-        let cursor = self.0.entry(agent.clone()).or_insert_with(|| chance.port_of(free).map_or(0, Port::get));
+        let cursor = cursor.get_or_insert_with(|| {
+            self.0.get(agent).copied().unwrap_or_else(|| chance.port_of(free).map_or(0, Port::get))
+        });
         let ports = wanted.iter().map(|fixed| {
             fixed.unwrap_or_else(|| {
                 let port = next_free(free, *cursor).expect("as many ports are free as are wanted");
@@ -42,6 +46,10 @@ impl PortCursors {
         ports.collect()
     }
 
+    pub(crate) fn keep(&mut self, agent: &AgentId, cursor: u16) {
+        self.0.insert(agent.clone(), cursor);
+    }
+
     pub(crate) fn forget(&mut self, agent: &AgentId) {
         self.0.remove(agent);
     }
@@ -49,8 +57,7 @@ impl PortCursors {
 
 /// The first free port from `cursor` on, and from the lowest one on where the numbers end.
 fn next_free(free: &PortSet, cursor: u16) -> Option<Port> {
-    let from_cursor = (cursor..=u16::MAX).filter_map(Port::new).find(|port| free.contains(*port));
-    from_cursor.or_else(|| free.iter().next())
+    free.first_from(cursor).or_else(|| free.first_from(0))
 }
 
 #[cfg(test)]
@@ -68,9 +75,11 @@ mod tests {
         let mut free = PortSet::range(port(31_000), port(31_009));
         let mut seen = Vec::new();
         for _ in 0..10 {
-            let [taken] = cursors.take(&agent, &[None], &mut free, &mut chance)[..] else {
+            let mut cursor = None;
+            let [taken] = cursors.take(&agent, &mut cursor, &[None], &mut free, &mut chance)[..] else {
                 panic!("one port")
             };
+            cursors.keep(&agent, cursor.unwrap());
             seen.push(taken);
             free.insert(taken);
         }
@@ -83,8 +92,8 @@ mod tests {
     fn fixed_ports_are_taken_as_they_are() {
         let mut free = PortSet::range(port(31_000), port(31_002));
         let wanted = [None, Some(port(31_001)), None];
-        let taken =
-            PortCursors::default().take(&AgentId::new("a"), &wanted, &mut free, &mut Chance::new([0; 32]));
+        let (cursors, agent) = (PortCursors::default(), AgentId::new("a"));
+        let taken = cursors.take(&agent, &mut None, &wanted, &mut free, &mut Chance::new([0; 32]));
         assert_eq!(taken[1], port(31_001));
         assert!(free.is_empty() && taken[0] != taken[2]);
     }

@@ -21,8 +21,10 @@ pub(crate) struct OpenOffer {
     pub(crate) attributes: Arc<Attributes>,
     /// What is left of it.
     pub(crate) free: Resources,
+    /// Where to look for its next host port, once one was taken.
+    pub(crate) port_cursor: Option<u16>,
     /// What it was filled with.
-    pub(crate) launches: Vec<TaskSpec>,
+    pub(crate) launches: Vec<Arc<TaskSpec>>,
 }
 
 /// The offers of one round.
@@ -81,6 +83,7 @@ impl OfferTable {
             agent: offer.agent,
             attributes: offer.attributes,
             free: offer.resources,
+            port_cursor: None,
             launches: Vec::new(),
         };
         Self { offers: offers.into_iter().map(open).collect(), by_attribute, pools: BTreeMap::new() }
@@ -107,8 +110,8 @@ impl OfferTable {
                 let Some((group, index)) = search.next(&self.offers) else { break };
                 let offer = &mut self.offers[index];
                 fill(offer);
-                search.census.add(&offer.agent, &offer.attributes);
-                search.set_aside(offer, group, index);
+                let on_agent = search.census.add(&offer.agent, &offer.attributes);
+                search.set_aside(offer, on_agent, group, index);
                 placed += 1;
             }
             search.finish(&self.offers, placed < count);
@@ -204,10 +207,11 @@ impl<'a, 'r> Search<'a, 'r> {
                 self.pool.groups[group].heap.push((offer.room(), Reverse(index)));
             } else if !self.takes(offer) {
                 self.unfit.push((group, index));
-            } else if self.census.on_agent(&offer.agent) > 0 {
-                self.set_aside(offer, group, index);
             } else {
-                return Some(index);
+                match self.census.on_agent(&offer.agent) {
+                    0 => return Some(index),
+                    others => self.set_aside(offer, others, group, index),
+                }
             }
         }
         None
@@ -228,8 +232,8 @@ impl<'a, 'r> Search<'a, 'r> {
         self.need.fits(&offer.free) && self.census.conflict(&offer.attributes).is_none()
     }
 
-    fn set_aside(&mut self, offer: &OpenOffer, group: usize, index: usize) {
-        let entry = (self.census.on_agent(&offer.agent), Reverse(offer.room()), index);
+    fn set_aside(&mut self, offer: &OpenOffer, on_agent: u32, group: usize, index: usize) {
+        let entry = (on_agent, Reverse(offer.room()), index);
         self.aside.entry(group).or_default().push(Reverse(entry));
     }
 

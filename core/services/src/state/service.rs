@@ -1,6 +1,7 @@
 //! One service: what is wanted of it, and what is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kogge_model::digest::Digest;
 use kogge_model::name::ServiceId;
@@ -16,8 +17,8 @@ use super::version::Version;
 pub struct Service {
     /// What of it is kept in the store beside its instances.
     pub record: ServiceRecord,
-    /// Its instances by number.
-    pub instances: BTreeMap<u32, Instance>,
+    /// Its instances by number. Each is shared with the effects that save it.
+    pub instances: BTreeMap<u32, Arc<Instance>>,
     /// When it wants to be looked at again.
     pub(crate) wakeup: Option<Timestamp>,
 }
@@ -114,6 +115,16 @@ impl Service {
         self.version().map_or(0, |version| version.spec.wish())
     }
 
+    /// One of its instances.
+    #[must_use]
+    pub fn instance(&self, number: u32) -> Option<&Instance> {
+        self.instances.get(&number).map(Arc::as_ref)
+    }
+
+    pub(crate) fn instance_mut(&mut self, number: u32) -> Option<&mut Instance> {
+        self.instances.get_mut(&number).map(Arc::make_mut)
+    }
+
     /// The deployment under way, or else the last one.
     #[must_use]
     pub const fn deployment(&self) -> Option<&Deployment> {
@@ -153,8 +164,7 @@ impl Service {
 
     /// Instances that wait for an offer.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Instance> {
-        self.instances
-            .values()
-            .filter(|instance| matches!(&instance.phase, Phase::Waiting(waiting) if waiting.is_ready))
+        let instances = self.instances.values().map(Arc::as_ref);
+        instances.filter(|instance| matches!(&instance.phase, Phase::Waiting(waiting) if waiting.is_ready))
     }
 }

@@ -36,7 +36,7 @@ struct Agent {
 }
 
 struct Task {
-    spec: TaskSpec,
+    spec: Arc<TaskSpec>,
     status: TaskStatus,
     acknowledged: u64,
     is_killed: bool,
@@ -138,12 +138,12 @@ impl Kernel {
         }
     }
 
-    fn launch(&mut self, now: Timestamp, agent: &AgentId, spec: TaskSpec) {
+    fn launch(&mut self, now: Timestamp, agent: &AgentId, spec: Arc<TaskSpec>) {
         assert!(self.launched.insert(spec.task.clone()), "{} was launched before", spec.task);
         let ended = |outcome| TaskState::Ended(Ended { at: now, outcome, exit: None });
         if self.refuse_next > 0 {
             self.refuse_next -= 1;
-            let (task, state) = (spec.task, ended(Outcome::Rejected));
+            let (task, state) = (spec.task.clone(), ended(Outcome::Rejected));
             let reason = "offer 7 is no longer valid".into();
             let (run, agent) = (RunId(0), AgentId::new(""));
             let status = TaskStatus { task, run, agent, sequence: 0, at: now, state, reason };
@@ -204,7 +204,7 @@ impl Kernel {
 
     /// A task that nobody launched by way of services.
     pub fn plant(&mut self, now: Timestamp, agent: &str, spec: TaskSpec) {
-        self.launch(now, &AgentId::new(agent), spec);
+        self.launch(now, &AgentId::new(agent), Arc::new(spec));
     }
 
     pub fn alive(&self) -> Vec<(TaskId, String, TaskState)> {

@@ -277,7 +277,9 @@ impl World {
         while self.is_router_quick {
             let instances = self.services.iter().flat_map(|service| service.instances.values());
             let draining = instances.filter(|instance| matches!(instance.phase, Phase::Draining { .. }));
-            let Some(task) = draining.filter_map(Instance::attempt).map(|a| a.task.clone()).next() else {
+            let Some(task) =
+                draining.filter_map(|instance| instance.attempt()).map(|a| a.task.clone()).next()
+            else {
                 return;
             };
             self.input(Input::Drained { task });
@@ -309,7 +311,11 @@ impl World {
     pub fn task_of(&self, instance: &str) -> TaskId {
         let id: InstanceId = instance.parse().unwrap();
         let instance = self.services.get(&id.service).and_then(|service| service.instances.get(&id.number));
-        instance.and_then(Instance::attempt).unwrap_or_else(|| panic!("{id} has no task")).task.clone()
+        instance
+            .and_then(|instance| instance.attempt())
+            .unwrap_or_else(|| panic!("{id} has no task"))
+            .task
+            .clone()
     }
 
     pub fn check_saved(&self) {

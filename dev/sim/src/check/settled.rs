@@ -69,7 +69,7 @@ fn count_healthy(
     digest: &kogge_model::digest::Digest,
     containers: &BTreeMap<&TaskId, &Container>,
 ) -> usize {
-    let runs = |instance: &&Instance| {
+    let runs = |instance: &Instance| {
         instance.attempt().is_some_and(|attempt| {
             containers.get(&attempt.task).is_some_and(|container| container.is_running())
         })
@@ -77,7 +77,6 @@ fn count_healthy(
     service
         .instances
         .values()
-        .filter(|instance| instance.is_healthy() && instance.version == *digest)
-        .filter(runs)
+        .filter(|instance| instance.is_healthy() && instance.version == *digest && runs(instance))
         .count()
 }
