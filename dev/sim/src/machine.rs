@@ -1,6 +1,6 @@
 //! A machine: the true core of its agent, a disk that survives it, and containers that survive both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use kogge_model::agent::AgentInfo;
 use kogge_model::attribute::Attributes;
@@ -25,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) boot: u32,
     /// The agent does nothing until then.
     pub(crate) paused_until: Timestamp,
+    /// What has reached it since it stood still, in order.
+    pub(crate) unread: VecDeque<node::Input>,
     /// It never comes back.
     pub(crate) is_gone: bool,
     pub(crate) disk: Disk,
@@ -98,6 +100,7 @@ impl Machine {
             process: 0,
             boot: 1,
             paused_until: Timestamp::ZERO,
+            unread: VecDeque::new(),
             is_gone: false,
             disk: Disk::default(),
             has_lost_writes: false,
@@ -112,7 +115,9 @@ impl Machine {
 
     /// When its agent wants to be woken.
     pub(crate) fn next_wakeup(&self) -> Option<Timestamp> {
-        self.node.as_ref()?.next_wakeup().map(|at| at.max(self.paused_until))
+        let node = self.node.as_ref()?;
+        let due = if self.unread.is_empty() { node.next_wakeup()? } else { self.paused_until };
+        Some(due.max(self.paused_until))
     }
 
     /// A new agent process, as its disk remembers; first it looks at what is left of its tasks.
@@ -126,6 +131,7 @@ impl Machine {
             .collect();
         inputs.push(node::Input::LinkUp);
         self.process += 1;
+        self.unread.clear();
         self.node = Some(agent);
         inputs
     }

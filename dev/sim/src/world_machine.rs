@@ -32,15 +32,25 @@ impl World {
 
     /// Tells an agent something and does what it asks for, in order; its process may die on the way.
     pub(crate) fn tell_node(&mut self, index: usize, input: node::Input) {
-        let (now, machine) = (self.now, &mut self.machines[index]);
-        let Some(agent) = &mut machine.node else { return };
-        if machine.paused_until > now {
-            let (process, at) = (machine.process, machine.paused_until);
+        let machine = &mut self.machines[index];
+        if machine.node.is_none() {
+            return;
+        }
+        if machine.paused_until > self.now {
             if input != node::Input::Tick {
-                self.schedule.at(at, Event::ToNode { machine: index, process, input });
+                machine.unread.push_back(input);
             }
             return;
         }
+        while let Some(earlier) = self.machines[index].unread.pop_front() {
+            self.tell_awake_node(index, earlier);
+        }
+        self.tell_awake_node(index, input);
+    }
+
+    fn tell_awake_node(&mut self, index: usize, input: node::Input) {
+        let now = self.now;
+        let Some(agent) = &mut self.machines[index].node else { return };
         if matches!(input, node::Input::LinkUp | node::Input::LinkDown) {
             self.trace.note(now, &format_args!("m{index}: {input:?}"));
         }
@@ -233,5 +243,32 @@ impl World {
             let input = node::Input::Exited { task: task.clone(), exit, at, oom_kills: 0 };
             self.answer(index, 0, 1, input);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sabotage::Trick;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn an_agent_that_stood_still_hears_what_came_meanwhile_in_order() {
+        let mut world = World::new(&Scenario::draw(1), Trick::None);
+        world.heal();
+        world.run_until(world.now.plus(Duration::from_secs(5)));
+        let is_registered =
+            |world: &World| world.machines[0].node.as_ref().is_some_and(|it| it.is_registered());
+        assert!(is_registered(&world));
+
+        let (soon, later) =
+            (world.now.plus(Duration::from_millis(100)), world.now.plus(Duration::from_millis(200)));
+        world.machines[0].paused_until = soon;
+        world.tell_node(0, node::Input::LinkDown);
+        let (machine, process, input) = (0, world.machines[0].process, node::Input::LinkUp);
+        world.schedule.at(later, Event::ToNode { machine, process, input });
+        world.machines[0].paused_until = later;
+        world.run_until(world.now.plus(Duration::from_secs(10)));
+        assert!(is_registered(&world), "its link came up last");
     }
 }
