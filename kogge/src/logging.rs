@@ -1,7 +1,7 @@
 //! What the cloud's process says of itself: to standard error, or to a file with a bound.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +24,8 @@ pub(crate) fn start(file: Option<&Path>) -> io::Result<()> {
             let _ = builder.with_ansi(false).with_writer(Bounded::open(path)?).try_init();
         }
         None => {
-            let _ = builder.with_writer(io::stderr).try_init();
+            let is_watched = io::stderr().is_terminal();
+            let _ = builder.with_ansi(is_watched).with_writer(io::stderr).try_init();
         }
     }
     Ok(())

@@ -23,10 +23,10 @@ use kogge_cli::{Failure, Outcome, Parsed};
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     // The supervisor of a task is small and has one thread: it comes before everything else.
-    if let [_, command, directory] = words.as_slice() {
-        if command == "shim" {
-            return kogge_shim::process::run(&PathBuf::from(directory));
-        }
+    if let [_, command, directory] = words.as_slice()
+        && command == "shim"
+    {
+        return kogge_shim::process::run(&PathBuf::from(directory));
     }
     if words.get(1).is_some_and(|command| command == hook::COMMAND) {
         return hook::run();

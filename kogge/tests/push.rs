@@ -1,5 +1,7 @@
 //! `git push` with a real git: built, released, or refused with its own sentence.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

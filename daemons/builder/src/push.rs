@@ -200,7 +200,10 @@ mod tests {
     fn each_other_push_has_its_own_sentence() {
         let topic = update("refs/heads/topic", "a");
         let main = update("refs/heads/main", "a");
-        assert_eq!(refusal(&[topic.clone()]), "topic is not released: only pushes of main or master are");
+        assert_eq!(
+            refusal(std::slice::from_ref(&topic)),
+            "topic is not released: only pushes of main or master are"
+        );
         assert_eq!(
             refusal(&[update("refs/tags/v1", "a")]),
             "tags/v1 is not released: only pushes of main or master are"

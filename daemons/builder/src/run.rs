@@ -64,7 +64,6 @@ impl Builder {
     }
 
     /// What the API door serves for the builder: `/git/…`.
-    #[must_use]
     pub fn routes(&self) -> Router {
         self.routes.clone()
     }

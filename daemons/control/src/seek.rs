@@ -3,7 +3,6 @@
 //! Nothing can be decided meanwhile, and nothing needs to be: tasks and routers go on with what they have. What can be
 //! looked at is shown, writes are turned away at once with the reason. Agents are not heard; they say everything again.
 
-use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,34 +77,32 @@ impl Reactor {
 }
 
 /// Tries until it succeeds, or until what stands in the engine is not ours to lead with.
-fn regain(
+async fn regain(
     store: Arc<dyn Store>,
-    settings: Settings,
+    mut settings: Settings,
     version: String,
     is_deposed: bool,
-) -> impl Future<Output = Result<Regained, Reason>> {
-    async move {
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        let (mut leadership, mut settings) = (None, settings);
-        loop {
-            if is_deposed && leadership.is_none() {
-                match store.campaign(load::ELECTION, Bytes::from(version.clone())).await {
-                    Ok(won) => leadership = Some(won),
-                    Err(error) => tracing::debug!(%error, "not elected yet"),
-                }
+) -> Result<Regained, Reason> {
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+    let mut leadership = None;
+    loop {
+        if is_deposed && leadership.is_none() {
+            match store.campaign(load::ELECTION, Bytes::from(version.clone())).await {
+                Ok(won) => leadership = Some(won),
+                Err(error) => tracing::debug!(%error, "not elected yet"),
             }
-            if leadership.is_some() || !is_deposed {
-                match take_over(store.as_ref(), &mut settings, leadership.as_ref()).await {
-                    Ok(cloud) => return Ok(Regained { leadership, cloud }),
-                    Err(LoadError::Read(ReadError::Unavailable(gone))) => {
-                        tracing::debug!(%gone, "the state cannot be read yet");
-                    }
-                    Err(LoadError::Read(ReadError::Compacted { .. })) => {}
-                    Err(error) => return Err(Reason::new(error.to_string())),
-                }
-            }
-            tokio::time::sleep(backoff.wait()).await;
         }
+        if leadership.is_some() || !is_deposed {
+            match take_over(store.as_ref(), &mut settings, leadership.as_ref()).await {
+                Ok(cloud) => return Ok(Regained { leadership, cloud }),
+                Err(LoadError::Read(ReadError::Unavailable(gone))) => {
+                    tracing::debug!(%gone, "the state cannot be read yet");
+                }
+                Err(LoadError::Read(ReadError::Compacted { .. })) => {}
+                Err(error) => return Err(Reason::new(error.to_string())),
+            }
+        }
+        tokio::time::sleep(backoff.wait()).await;
     }
 }
 

@@ -58,6 +58,14 @@ pub fn check_spec(spec: &Spec, bundle: &Path, rootfs: &Rootfs) -> Result<(), Fau
 }
 
 /// The cgroup of a checked spec.
+/// Whether memory and swap together are no more than memory alone: the task gets no swap (runtime-spec,
+/// config-linux.md, "Memory").
+pub(crate) fn forbids_swap(spec: &Spec) -> bool {
+    let resources = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    let memory = resources.and_then(|resources| resources.memory().as_ref());
+    memory.is_some_and(|memory| memory.limit().is_some() && memory.limit() == memory.swap())
+}
+
 pub(crate) fn cgroup_path(spec: &Spec) -> Option<PathBuf> {
     spec.linux().as_ref()?.cgroups_path().clone()
 }

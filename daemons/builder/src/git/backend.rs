@@ -35,7 +35,7 @@ pub(crate) async fn answer(
     group.spawn("git-request", OnPanic::Log, feed(body, input));
     let mut output = BufReader::new(output);
     let response = read_headers(&mut output).await?;
-    Ok(response.body(Body::from_stream(Answer::new(output, child))).map_err(io::Error::other)?)
+    response.body(Body::from_stream(Answer::new(output, child))).map_err(io::Error::other)
 }
 
 fn command(config: &Config, repository: &Repository, rest: &str, parts: &Parts) -> Command {

@@ -30,6 +30,13 @@ impl Cgroup {
         Ok(())
     }
 
+    /// On v2 swap has a limit of its own, and the library takes a limit of 0 for none. On v1 it is part of the limit of
+    /// memory and swap together, which the library sets. Kernels without swap have no such file.
+    pub(crate) fn forbid_swap(&self) -> io::Result<()> {
+        let file = self.layout.of("memory")?.join("memory.swap.max");
+        if self.layout.is_unified() && file.exists() { write(&file, "0") } else { Ok(()) }
+    }
+
     fn limit_memory(&self, bytes: u64) -> io::Result<()> {
         let dir = self.layout.of("memory")?;
         if self.layout.is_unified() {

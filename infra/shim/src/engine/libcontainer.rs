@@ -34,6 +34,9 @@ impl Engine for Library {
             .with_systemd(false)
             .build()
             .map_err(EngineError::Create)?;
+        if let Some(cgroup) = &container.without_swap {
+            cgroup.forbid_swap().map_err(EngineError::system("close the cgroup to swap"))?;
+        }
         created.start().map_err(EngineError::Start)?;
         complaint.wait()?;
         let pid = created.pid().ok_or(EngineError::NoPid)?;

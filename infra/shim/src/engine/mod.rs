@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Pid;
 use oci_spec::runtime::{LinuxSeccomp, Process};
 
+use crate::cgroup::Cgroup;
 use crate::config::{EngineKind, ShimConfig};
 use crate::protocol::WindowSize;
 
@@ -26,6 +27,8 @@ pub(crate) struct Container {
     pub(crate) bundle: PathBuf,
     /// Holds the runtime's state of all containers.
     pub(crate) state_root: PathBuf,
+    /// Its cgroup, if no swap may be used in it.
+    pub(crate) without_swap: Option<Cgroup>,
 }
 
 /// One more process, ready to be run.
@@ -113,7 +116,13 @@ impl Container {
             id: config.task.as_str().to_owned(),
             bundle: config.bundle.clone(),
             state_root: config.state_root.clone(),
+            without_swap: None,
         }
+    }
+
+    /// Before its program runs, `cgroup` is closed to swap.
+    pub(crate) fn without_swap(self, cgroup: Cgroup) -> Self {
+        Self { without_swap: Some(cgroup), ..self }
     }
 
     fn state_dir(&self) -> PathBuf {

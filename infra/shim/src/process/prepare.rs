@@ -63,6 +63,7 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
     let cgroup_path = spec::cgroup_path(&spec).expect("a checked spec names its cgroup");
     let cgroup = Cgroup::locate(&cgroup_path).map_err(PrepareError::system("find the cgroup"))?;
     let owner = owner(&spec);
+    let forbids_swap = spec::forbids_swap(&spec);
     drop(spec);
     mounts::enter_namespace()?;
     mounts::mount(&config.rootfs)?;
@@ -74,6 +75,7 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
     fs::create_dir_all(&config.state_root)
         .map_err(PrepareError::system("make the runtime's state directory"))?;
     let (container, engine) = (Container::of(&config), config.engine.engine());
+    let container = if forbids_swap { container.without_swap(cgroup.clone()) } else { container };
     let helper = Helper::start(|| {
         let pid = engine.start(&container, stdio)?;
         Ok::<_, crate::engine::EngineError>(crate::engine::Joined { pid, terminal: None })
