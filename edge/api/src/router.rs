@@ -43,6 +43,7 @@ pub(crate) fn parts() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .merge(routes::deployments::quick())
         .merge(routes::images::quick())
         .merge(routes::instances::router())
+        .merge(routes::nodes::router())
         .merge(routes::services::router())
         .merge(routes::status::router())
         .layer(from_fn(deadline::ordinary))

@@ -52,6 +52,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
         Command::Logs(args) => command::logs::run(context, args).await,
         Command::Why { name } => command::why::run(context, name).await,
         Command::Image(args) => command::image::run(context, args).await,
+        Command::Node(command) => command::node::run(context, command).await,
         Command::Events => command::events::run(context).await,
         Command::Completion { shell } => command::completion::run(context, shell),
         Command::Man(args) => command::man::run(context, &args),

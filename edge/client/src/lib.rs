@@ -22,6 +22,7 @@ mod images;
 mod instances;
 mod locate;
 mod logs;
+mod nodes;
 mod request;
 mod services;
 mod upload;

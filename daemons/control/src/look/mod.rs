@@ -3,6 +3,7 @@
 mod app;
 mod deployment;
 mod instance;
+mod node;
 mod service;
 mod status;
 mod why;

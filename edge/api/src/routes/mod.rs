@@ -8,6 +8,7 @@ pub(crate) mod images;
 pub(crate) mod instances;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+pub(crate) mod nodes;
 pub(crate) mod services;
 pub(crate) mod status;
 

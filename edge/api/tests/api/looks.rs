@@ -25,6 +25,29 @@ async fn the_cloud_tells_how_it_is_and_where() {
 }
 
 #[tokio::test]
+async fn servers_and_agents_are_told_with_what_they_hold() {
+    let cloud = TestCloud::start().await;
+    cloud.with_service("shop", 2).await;
+    let nodes = cloud.call("GET /api/v1/nodes", &[], "", None).await.json();
+    for field in ["name", "role", "leader", "state", "version", "address", "resources", "reason"] {
+        assert!(nodes[0].as_object().unwrap().contains_key(field), "{field}: {nodes}");
+    }
+    assert_eq!((&nodes[0]["role"], &nodes[0]["leader"]), (&json!("server"), &json!(true)));
+    assert_eq!(
+        (&nodes[1]["role"], &nodes[1]["name"], &nodes[1]["state"]),
+        (&json!("agent"), &json!("here"), &json!("ready"))
+    );
+    assert_eq!(nodes[1]["resources"]["cpu_millis"], 8_000);
+    assert!(nodes[1]["resources"]["held_cpu_millis"].as_u64().is_some_and(|held| held > 0), "{nodes}");
+    assert_eq!(nodes[1]["tasks"].as_array().unwrap().len(), 2);
+    let here = cloud.call("GET /api/v1/nodes/{node}", &["here"], "", None).await.json();
+    assert_eq!(here.as_array().unwrap().len(), 1);
+    let nobody = cloud.call("GET /api/v1/nodes/{node}", &["nobody"], "", None).await;
+    assert_eq!(nobody.status, 404, "{nobody:?}");
+    cloud.end().await;
+}
+
+#[tokio::test]
 async fn instances_have_every_field_that_programs_rely_on() {
     let cloud = TestCloud::start().await;
     cloud.with_service("shop", 1).await;

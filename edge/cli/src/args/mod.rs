@@ -5,6 +5,7 @@ mod cloud;
 pub(crate) mod deploy;
 mod image;
 mod instance;
+mod node;
 mod service;
 mod state;
 
@@ -19,6 +20,7 @@ pub(crate) use cloud::{DownArgs, ManArgs};
 pub(crate) use deploy::DeployArgs;
 pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
 pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
+pub(crate) use node::NodeCommand;
 pub(crate) use service::{DestroyArgs, ScaleArgs, ServicesArgs, Settle};
 pub use state::{BackupArgs, CopyArgs, RestoreArgs, StateAt, StateCommand};
 
@@ -106,6 +108,9 @@ pub enum Command {
     /// Work with images
     #[command(subcommand, alias = "images")]
     Image(ImageCommand),
+    /// Look at servers and agents
+    #[command(subcommand, alias = "nodes")]
+    Node(NodeCommand),
     /// Check, save, bring back or move the state of a cloud that does not run
     #[command(subcommand)]
     State(StateCommand),
@@ -147,6 +152,7 @@ impl Command {
             Self::Exec(_) => "exec",
             Self::Why { .. } => "why",
             Self::Image(_) => "image",
+            Self::Node(_) => "node",
             Self::State(_) => "state",
             Self::Events => "events",
             Self::Completion { .. } => "completion",

@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod node;
 pub(crate) mod ps;
 pub(crate) mod services;
 pub(crate) mod status;

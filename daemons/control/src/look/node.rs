@@ -1,0 +1,96 @@
+//! Servers and agents.
+
+use kogge_kernel::{AgentView, Phase, Quantities};
+use kogge_model::reason::Reason;
+use kogge_model::time::Timestamp;
+use kogge_model::view::{DoorsView, NodeResources, NodeRole, NodeView};
+
+use crate::cloud::Cloud;
+use crate::handle::Handle;
+use crate::refusal::Refusal;
+
+impl Handle {
+    /// All servers and agents that are known, servers first, then by name.
+    ///
+    /// # Errors
+    /// When control is ending.
+    pub async fn nodes(&self) -> Result<Vec<NodeView>, Refusal> {
+        let facts = self.inner.facts.clone();
+        let (version, doors) = (facts.version, facts.doors);
+        self.look(move |cloud, now| {
+            let mut nodes = vec![cloud.server_view(version, &doors)];
+            let mut agents: Vec<NodeView> =
+                cloud.kernel.view().agents().map(|agent| agent_view(agent, now)).collect();
+            agents.sort_by(|one, other| one.name.cmp(&other.name));
+            nodes.extend(agents);
+            Ok(nodes)
+        })
+        .await
+    }
+
+    /// Those of that name: a server and an agent of one machine may share theirs.
+    ///
+    /// # Errors
+    /// When there is none, or control is ending.
+    pub async fn node(&self, name: &str) -> Result<Vec<NodeView>, Refusal> {
+        let mut nodes = self.nodes().await?;
+        nodes.retain(|node| node.name == name);
+        if nodes.is_empty() {
+            let reason = Reason::new(format!("there is no server or agent {name}"));
+            return Err(Refusal::NotFound(reason.with_hint("kogge node list tells which there are")));
+        }
+        Ok(nodes)
+    }
+}
+
+impl Cloud {
+    /// This process.
+    fn server_view(&self, version: String, doors: &DoorsView) -> NodeView {
+        NodeView {
+            name: "server".to_owned(),
+            role: NodeRole::Server,
+            leader: true,
+            state: Phase::Ready.word().to_owned(),
+            version,
+            address: doors.url(DoorsView::API).unwrap_or_default().to_owned(),
+            resources: None,
+            attributes: Default::default(),
+            tasks: Vec::new(),
+            last_seen: None,
+            reason: format!("leads term {}", self.settings.term),
+        }
+    }
+}
+
+fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
+    let info = agent.info();
+    let (all, held) = (Quantities::of(&info.resources), agent.held());
+    let silent_ms = now.saturating_since(agent.last_seen()).as_millis();
+    let reason = match agent.phase() {
+        Phase::Ready if agent.is_over_committed() => "its tasks hold more than it has".to_owned(),
+        Phase::Ready => format!("heard {silent_ms} ms ago"),
+        Phase::Suspect => format!("silent for {silent_ms} ms: it gets no new tasks"),
+        Phase::Lost => format!("silent for {silent_ms} ms: given up, its tasks are replaced"),
+        Phase::Expected => "known from before; it has not come to this leader yet".to_owned(),
+    };
+    NodeView {
+        name: info.name.clone(),
+        role: NodeRole::Agent,
+        leader: false,
+        state: agent.phase().word().to_owned(),
+        version: info.version.clone(),
+        address: info.address.to_string(),
+        resources: Some(NodeResources {
+            cpu_millis: all.cpu_millis.0,
+            held_cpu_millis: held.cpu_millis.0,
+            mem_bytes: all.mem_bytes.0,
+            held_mem_bytes: held.mem_bytes.0,
+            disk_bytes: all.disk_bytes.0,
+            held_disk_bytes: held.disk_bytes.0,
+        }),
+        attributes: info.attributes.clone(),
+        tasks: agent.tasks().map(ToString::to_string).collect(),
+        last_seen: Some(agent.last_seen().into()),
+        reason,
+    }
+}
