@@ -17,6 +17,7 @@ use kogge_store::{Commit, Consistency, Guard, Key, Range, Revision, Store};
 const WRITERS: u32 = 64;
 const KILLS: usize = 25;
 const DIRECTORY: &str = "KOGGE_STORE_KILL_TEST";
+const LOG_BYTES: &str = "KOGGE_STORE_KILL_TEST_LOG_BYTES";
 
 fn part(writer: u32, name: &str) -> Key {
     Key::from(format!("w/{writer}/{name}"))
@@ -52,7 +53,9 @@ async fn write_for_ever(store: Arc<dyn Store>, writer: u32) {
 #[ignore = "the child of the test below"]
 async fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let store = Embedded::open(Path::new(&directory), Options::default()).await.unwrap();
+    let log_bytes = std::env::var(LOG_BYTES).unwrap().parse().unwrap();
+    let options = Options { log_bytes, ..Options::default() };
+    let store = Embedded::open(Path::new(&directory), options).await.unwrap();
     let store: Arc<dyn Store> = Arc::new(store);
     let writers = (0..WRITERS).map(|writer| write_for_ever(Arc::clone(&store), writer));
     futures_util::future::join_all(writers).await;
@@ -62,10 +65,11 @@ async fn child() {
 type Acknowledged = BTreeMap<u32, (u64, u64)>;
 
 /// Runs a child and kills it after `count` acknowledgements; everything it still printed counts too.
-fn run_and_kill(directory: &Path, count: usize, acknowledged: &mut Acknowledged) {
+fn run_and_kill(directory: &Path, log_bytes: u64, count: usize, acknowledged: &mut Acknowledged) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
+        .env(LOG_BYTES, log_bytes.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -115,7 +119,10 @@ async fn no_acknowledged_write_is_lost_and_none_is_torn_when_killed_under_load()
     let directory = tempfile::tempdir().unwrap();
     let (mut acknowledged, mut last) = (Acknowledged::new(), Revision::ZERO);
     for kill in 0..KILLS {
-        run_and_kill(directory.path(), 1 + kill * 97 % 800, &mut acknowledged);
+        // A log that is hardly ever full, so that the next opening does much of it again; and one that nearly every
+        // group finds full, so that the kill comes in the middle of checkpoints.
+        let log_bytes = if kill % 2 == 0 { Options::default().log_bytes } else { 64 << 10 };
+        run_and_kill(directory.path(), log_bytes, 1 + kill * 97 % 800, &mut acknowledged);
         let revision = verify(directory.path(), &mut acknowledged).await;
         assert!(revision >= last, "revisions went back from {last} to {revision}");
         last = revision;

@@ -1,22 +1,38 @@
-//! The embedded engine: one file, one process, no other program.
+//! The embedded engine: one directory, one process, no other program.
 //!
 //! ```text
-//! callers ──▶ queue (bounded) ──▶ writer thread ──▶ one durable commit for all that waited ──▶ data file
-//!    ▲                                 │                                                          │
-//!    └───────────── answers ◀──────────┤                                                          │
-//!    watchers ◀── tail of batches ◀────┘            reads, lists, older batches ◀─────────────────┘
+//! callers ──▶ queue (bounded) ──▶ writer thread ──▶ 1. one record for all that waited ──▶ log, synced
+//!    ▲                                 │        └─▶ 2. one commit, not synced ──────────▶ data file
+//!    └───────────── answers ◀──────────┤                                                     │
+//!    watchers ◀── tail of batches ◀────┘           reads, lists, older batches ◀─────────────┘
 //! ```
 //!
 //! | file | what |
 //! |---|---|
 //! | `LOCK` | held by the one process that has the directory, names its pid |
 //! | `FORMAT` | says that the directory has held data |
+//! | `state.log` | the newest groups, each one record; of fixed length (module `log`) |
 //! | `state.redb` | keys, the newest batches, leases |
 //!
-//! An acknowledged write is synced. A killed process loses nothing acknowledged and leaves nothing half done. A
-//! failed sync ends the engine: the kernel may have dropped the pages. A full disk refuses writes and goes on
-//! reading. Idle, it uses no processor: the writer sleeps until a request comes or a lease is due.
+//! The log is what makes a write durable: one contiguous write, where a commit of the data file writes pages in
+//! many places. The data file is synced by a checkpoint: when the log is full, a moment after the last write, and
+//! when the store is closed; then the log starts again. After a crash the data file shows some checkpoint, and what
+//! came after is done again from the log (module `redo`) before anything is read.
+//!
+//! | this line dies | what opening finds |
+//! |---|---|
+//! | before the record is synced | a torn record at the end, which nobody was told of: dropped |
+//! | after that, before the answer | the group, as if it had been answered |
+//! | in a checkpoint | the data file before it, the whole log |
+//! | between a checkpoint and the next record | the data file after it, a log of records that it contains already |
+//!
+//! A killed process loses nothing acknowledged and leaves nothing half done. A failed sync ends the engine: the
+//! kernel may have dropped the pages. A full disk refuses writes and goes on reading: the log has its blocks, and
+//! what the data file lacks stays in memory (module `spill`). Idle, it uses no processor: the writer sleeps
+//! until a request comes, a lease is due, or for that moment before a checkpoint.
 
+mod begin;
+mod checkpoint;
 mod data_file;
 mod election;
 mod engine;
@@ -24,13 +40,16 @@ mod feed;
 mod follow;
 mod group;
 mod lock_file;
+mod log;
 mod open;
 mod owners;
 mod pins;
 mod queue;
 mod read;
 mod record;
+mod redo;
 mod restore;
+mod spill;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -68,13 +87,21 @@ pub struct Options {
     pub history_batches: u64,
     /// Size of those batches, in bytes; the oldest go first.
     pub history_bytes: u64,
+    /// Bytes in the log after which the data file is synced: what a crash leaves to be done again. At most 8 MiB.
+    pub log_bytes: u64,
     /// Whether opening reads the whole file and verifies every checksum (1 GB takes some seconds).
     pub verify: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 20, history_batches: 10_000, history_bytes: 256 << 20, verify: true }
+        Self {
+            cache_bytes: 4 << 20,
+            history_batches: 10_000,
+            history_bytes: 256 << 20,
+            log_bytes: log::LOG_BYTES,
+            verify: true,
+        }
     }
 }
 
@@ -106,8 +133,9 @@ impl Embedded {
             engine: Arc::clone(&engine),
             bounds: HistoryBounds { batches: options.history_batches.max(1), bytes: options.history_bytes },
             position: opened.position,
+            log: opened.log,
+            rest_at: None,
             leases_granted: 0,
-            wanted_bytes: None,
         };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run());
         let writer = thread.map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;

@@ -3,20 +3,20 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{CommitError, ReadError, Revision, Unavailable};
+use crate::{CommitError, ReadError, Unavailable};
 
 use super::Options;
+use super::begin::{Reached, catch_up};
 use super::data_file::Faults;
 use super::feed::Feed;
 use super::group::Failed;
 use super::lock_file::LockFile;
-use super::open::open_database;
+use super::open::{OpenError, open_database};
 use super::pins::Pins;
 use super::queue::{Action, Done, Queue};
-use super::tables::span_of;
 use super::timers::Timers;
 
 /// Reads at once on the blocking pool; more wait.
@@ -74,23 +74,23 @@ impl Engine {
         database.begin_read().map_err(|error| unreadable(&error.into()))
     }
 
-    pub(super) fn begin_write(&self) -> Result<WriteTransaction, Failed> {
+    pub(super) fn begin_write(&self, durability: Durability) -> Result<WriteTransaction, Failed> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(database.as_ref().ok_or(Failed::DatabaseClosed)?.begin_write()?)
+        let mut txn = database.as_ref().ok_or(Failed::DatabaseClosed)?.begin_write()?;
+        txn.set_durability(durability)?;
+        Ok(txn)
     }
 
-    /// Opens the data file anew after a call on it failed, and says which revision it holds.
-    pub(super) fn reopen_file(&self) -> Result<Revision, String> {
+    /// Opens the data file anew, with all that the log holds, and says where it stands.
+    pub(super) fn reopen_file(&self) -> Result<Reached, OpenError> {
         self.pins().clear();
         let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
         drop(slot.take());
         self.faults.clear();
-        let database =
-            open_database(&self.directory, self.options, &self.faults).map_err(|error| error.to_string())?;
-        let txn = database.begin_read().map_err(|error| error.to_string())?;
-        let head = span_of(&txn).map_err(|error| error.to_string())?.head;
+        let database = open_database(&self.directory, self.options, &self.faults)?;
+        let reached = catch_up(&database, &self.directory)?;
         *slot = Some(database);
-        Ok(head)
+        Ok(reached)
     }
 
     /// Lets go of the data file, then of the directory.

@@ -1,4 +1,4 @@
-//! One durable transaction: everything that waited, applied one after the other.
+//! One transaction: everything that waited, applied one after the other.
 //!
 //! Each action sees what those before it did. One that is refused has changed nothing; only a fault of the disk
 //! fails the group as a whole.
@@ -9,9 +9,10 @@ use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::{Batch, Commit, CommitError, Entry, Event, Guard, Key, LeaseId, Op, Revision};
 
+use super::log::Payload;
 use super::owners::Owners;
 use super::record::{self, Malformed, Numbers};
-use super::tables::{BASE, HISTORY, KEYS, META};
+use super::tables::{BASE, HISTORY, KEYS, LOGGED, META};
 
 /// Failed for all.
 pub(super) type Failed = redb::Error;
@@ -40,6 +41,7 @@ pub(super) struct Group<'t> {
     owners: Owners<'t>,
     position: Position,
     batches: Vec<Arc<Batch>>,
+    payload: Payload,
     has_changed: bool,
 }
 
@@ -48,6 +50,8 @@ pub(super) struct Group<'t> {
 pub(super) struct Outcome {
     /// New batches, in order.
     pub(super) batches: Vec<Arc<Batch>>,
+    /// The same as the log holds it.
+    pub(super) payload: Payload,
     /// Whether there is anything to make durable.
     pub(super) has_changed: bool,
     /// Where the store stands afterwards.
@@ -63,6 +67,7 @@ impl<'t> Group<'t> {
             owners: Owners::new(txn),
             position,
             batches: Vec::new(),
+            payload: Payload::default(),
             has_changed: false,
         })
     }
@@ -88,13 +93,16 @@ impl<'t> Group<'t> {
                 }
             }
         }
-        self.finish_batch(events)?;
+        if let Some(batch) = self.finish_batch(events)? {
+            self.payload.batch(&batch.events);
+        }
         Ok(Ok(self.position.head))
     }
 
     /// Makes a lease; its id must be new.
     pub(super) fn grant(&mut self, lease: LeaseId, ttl_ms: u64) -> Result<(), Failed> {
         self.has_changed = true;
+        self.payload.grant(lease, ttl_ms);
         self.owners.grant(lease, ttl_ms)
     }
 
@@ -102,6 +110,7 @@ impl<'t> Group<'t> {
     pub(super) fn revoke(&mut self, lease: LeaseId) -> Result<bool, Failed> {
         let Some(owned) = self.owners.end(lease)? else { return Ok(false) };
         self.has_changed = true;
+        self.payload.revoke(lease);
         let mut events = Vec::with_capacity(owned.len());
         for key in owned {
             let existed = self.delete(&key)?;
@@ -118,6 +127,7 @@ impl<'t> Group<'t> {
             self.drop_oldest()?;
         }
         self.owners.txn().open_table(META)?.insert(BASE, self.position.head.get())?;
+        self.payload.compact(before);
         self.has_changed = true;
         Ok(())
     }
@@ -137,9 +147,26 @@ impl<'t> Group<'t> {
         Ok(())
     }
 
+    /// Everything up to this record of the log is in the tables.
+    pub(super) fn mark_logged(&mut self, record: u64) -> Result<(), Failed> {
+        self.owners.txn().open_table(META)?.insert(LOGGED, record)?;
+        Ok(())
+    }
+
+    /// Where it has come to.
+    pub(super) const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The newest of its batches.
+    pub(super) fn last_batch(&self) -> Option<&Batch> {
+        self.batches.last().map(|batch| &**batch)
+    }
+
     /// What was done; the transaction may then be committed.
     pub(super) fn end(self) -> Outcome {
-        Outcome { batches: self.batches, has_changed: self.has_changed, position: self.position }
+        let Self { batches, payload, has_changed, position, .. } = self;
+        Outcome { batches, payload, has_changed, position }
     }
 
     fn oldest(&self) -> Result<Option<Revision>, Failed> {
@@ -215,9 +242,9 @@ impl<'t> Group<'t> {
         Ok(true)
     }
 
-    fn finish_batch(&mut self, events: Vec<Event>) -> Result<(), Failed> {
+    fn finish_batch(&mut self, events: Vec<Event>) -> Result<Option<Arc<Batch>>, Failed> {
         if events.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         self.position.head = self.position.head.next();
         let len = record::batch_len(&events);
@@ -225,9 +252,10 @@ impl<'t> Group<'t> {
         record::write_batch(place.as_mut(), &events);
         drop(place);
         self.position.history_bytes += u64::try_from(len).expect("lengths fit");
-        self.batches.push(Arc::new(Batch { revision: self.position.head, events }));
+        let batch = Arc::new(Batch { revision: self.position.head, events });
+        self.batches.push(Arc::clone(&batch));
         self.has_changed = true;
-        Ok(())
+        Ok(Some(batch))
     }
 }
 

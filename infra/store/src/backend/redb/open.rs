@@ -6,25 +6,24 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
 
-use redb::{Database, DatabaseError, ReadableTable, StorageError, WriteTransaction};
+use redb::{Database, DatabaseError, StorageError, WriteTransaction};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
-use tokio_util::sync::CancellationToken;
 
-use crate::{LeaseId, Revision};
+use crate::Revision;
 
 use super::Options;
+use super::begin::{begin, set};
 use super::data_file::{DataFile, Faults};
 use super::engine::{Engine, READS_AT_ONCE};
 use super::feed::Feed;
-use super::group::{Failed, Group, Position};
+use super::group::{Failed, Position};
 use super::lock_file::{LockFailure, LockFile};
+use super::log::{self, Log, log_path};
 use super::pins::Pins;
 use super::queue::Queue;
-use super::tables::{BASE, EPOCH, FORMAT, FORMAT_VERSION, HISTORY, LEASES, META, make_all, span};
-use super::timers::Timers;
+use super::tables::{BASE, FORMAT, FORMAT_VERSION};
 
 /// A data directory that cannot be used.
 #[derive(Debug, Error)]
@@ -93,19 +92,26 @@ pub(super) fn marker_path(directory: &Path) -> PathBuf {
 pub(super) struct Opened {
     pub(super) engine: Engine,
     pub(super) position: Position,
+    pub(super) log: Log,
 }
 
-/// Locks the directory, opens and verifies the data file, ends the leases of the process before.
+/// Locks the directory, opens and verifies the data file, does again what only the log holds, ends the leases of
+/// the process before. Then the log is empty.
 pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenError> {
     let lock = lock_directory(directory)?;
     let path = data_path(directory);
     let is_empty = std::fs::metadata(&path).map_or(true, |found| found.len() == 0);
-    if is_empty && marker_path(directory).exists() {
+    if is_empty && (marker_path(directory).exists() || log::is_there(directory)) {
         return Err(OpenError::Missing { path });
     }
     let faults = Arc::new(Faults::default());
     let database = open_database(directory, options, &faults)?;
-    let begun = begin(&database, &path)?;
+    let begun = begin(&database, directory)?;
+    if faults.missing_bytes().is_some() {
+        return Err(OpenError::NoSpace { path });
+    }
+    let log = Log::begin(directory, &faults, begun.epoch, begun.reached.logged + 1, options.log_bytes);
+    let log = log.map_err(|source| OpenError::Io { path: log_path(directory), source })?;
     write_marker(directory).map_err(|source| OpenError::Io { path: marker_path(directory), source })?;
     let engine = Engine {
         directory: directory.to_owned(),
@@ -113,7 +119,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
         epoch: begun.epoch,
         faults,
         queue: Queue::new(),
-        feed: Feed::new(begun.position.head),
+        feed: Feed::new(begun.reached.position.head),
         database: RwLock::new(Some(database)),
         timers: Mutex::new(begun.timers),
         pins: Mutex::new(Pins::default()),
@@ -121,7 +127,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
         ended: watch::Sender::new(None),
         lock: Mutex::new(Some(lock)),
     };
-    Ok(Opened { engine, position: begun.position })
+    Ok(Opened { engine, position: begun.reached.position, log })
 }
 
 /// Makes the directory if needed and takes it for this process.
@@ -136,7 +142,7 @@ pub(super) fn lock_directory(directory: &Path) -> Result<LockFile, OpenError> {
     })
 }
 
-/// Opens the data file and verifies every checksum in it.
+/// Opens the data file and verifies every checksum in it. It may lack what only the log holds.
 pub(super) fn open_database(
     directory: &Path,
     options: Options,
@@ -161,8 +167,7 @@ pub(super) fn open_database(
 }
 
 fn explain(path: PathBuf, error: DatabaseError, faults: &Faults) -> OpenError {
-    use super::data_file::Fault;
-    if let Some(Fault::NoSpace { .. }) = faults.take() {
+    if faults.missing_bytes().is_some() {
         return OpenError::NoSpace { path };
     }
     match error {
@@ -174,73 +179,6 @@ fn explain(path: PathBuf, error: DatabaseError, faults: &Faults) -> OpenError {
         }
         error => OpenError::Damaged { path, detail: error.to_string() },
     }
-}
-
-struct Begun {
-    epoch: u64,
-    position: Position,
-    timers: Timers,
-}
-
-/// The first transaction of this process: checks the format, counts the epoch, ends leases that lived only as
-/// long as the process before, and gives all others their full time again.
-fn begin(database: &Database, path: &Path) -> Result<Begun, OpenError> {
-    let begun = || -> Result<Result<Begun, u64>, Failed> {
-        let txn = database.begin_write()?;
-        make_all(&txn)?;
-        let epoch = match enter(&txn)? {
-            Ok(epoch) => epoch,
-            Err(newer) => return Ok(Err(newer)),
-        };
-        let mut position = position_of(&txn)?;
-        let mut timers = Timers::default();
-        let leases = leases_of(&txn)?;
-        for (lease, ttl_ms) in leases {
-            if ttl_ms > 0 {
-                let ttl = Some(Duration::from_millis(ttl_ms));
-                timers.insert(lease, ttl, CancellationToken::new(), Instant::now());
-                continue;
-            }
-            let mut group = Group::begin(&txn, position)?;
-            group.revoke(lease)?;
-            position = group.end().position;
-        }
-        txn.commit()?;
-        Ok(Ok(Begun { epoch, position, timers }))
-    };
-    let damaged = |error: Failed| OpenError::Damaged { path: path.to_owned(), detail: error.to_string() };
-    begun().map_err(damaged)?.map_err(|found| OpenError::NewerFormat { path: path.to_owned(), found })
-}
-
-/// The new epoch, or the format (inner error) if it is newer than ours.
-fn enter(txn: &WriteTransaction) -> Result<Result<u64, u64>, Failed> {
-    let mut meta = txn.open_table(META)?;
-    let format = meta.get(FORMAT)?.map_or(FORMAT_VERSION, |format| format.value());
-    if format > FORMAT_VERSION {
-        return Ok(Err(format));
-    }
-    meta.insert(FORMAT, FORMAT_VERSION)?;
-    let epoch = meta.get(EPOCH)?.map_or(0, |epoch| epoch.value()) + 1;
-    meta.insert(EPOCH, epoch)?;
-    Ok(Ok(epoch))
-}
-
-fn position_of(txn: &WriteTransaction) -> Result<Position, Failed> {
-    let history = txn.open_table(HISTORY)?;
-    let mut history_bytes = 0;
-    for row in history.iter()? {
-        history_bytes += u64::try_from(row?.1.value().len()).expect("lengths fit");
-    }
-    Ok(Position { head: span(&history, &txn.open_table(META)?)?.head, history_bytes })
-}
-
-fn leases_of(txn: &WriteTransaction) -> Result<Vec<(LeaseId, u64)>, Failed> {
-    let mut all = Vec::new();
-    for row in txn.open_table(LEASES)?.iter()? {
-        let (lease, ttl_ms) = row?;
-        all.push((LeaseId::new(lease.value()), ttl_ms.value()));
-    }
-    Ok(all)
 }
 
 /// Marks the directory as one that holds data.
@@ -260,8 +198,5 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 
 /// A new data file that begins at `base`; used by a restore.
 pub(super) fn set_base(txn: &WriteTransaction, base: Revision) -> Result<(), Failed> {
-    let mut meta = txn.open_table(META)?;
-    meta.insert(FORMAT, FORMAT_VERSION)?;
-    meta.insert(BASE, base.get())?;
-    Ok(())
+    set(txn, &[(FORMAT, FORMAT_VERSION), (BASE, base.get())])
 }

@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Commit, CommitError, LeaseId, Revision};
 
+use super::log;
+
 /// What the writer is asked to do.
 #[derive(Debug)]
 pub(super) enum Action {
@@ -53,7 +55,8 @@ pub(super) struct Taken {
     kib: u32,
 }
 
-const BOUND_KIB: u32 = 16 * 1024;
+/// Half a log: every group fits.
+const BOUND_KIB: u32 = 4 * 1024;
 const LINGER: Duration = Duration::from_micros(250);
 const LINGER_FOR: usize = 256;
 
@@ -163,12 +166,19 @@ impl Taken {
     pub(super) const fn kib(&self) -> u32 {
         self.kib
     }
+
+    /// The most bytes that its record has to say, with the ends of so many leases beside what was asked for.
+    pub(super) fn payload_bytes(&self, ending: usize) -> usize {
+        usize::try_from(self.kib).expect("the bound fits") * 1024 + ending * log::END_BYTES
+    }
 }
 
 fn weight_kib(action: &Action) -> u32 {
     match action {
         // Refused above 1 MB before it comes here.
-        Action::Commit(commit) => 1 + u32::try_from(commit.bytes() / 1024).unwrap_or(BOUND_KIB - 1),
+        Action::Commit(commit) => {
+            1 + u32::try_from(log::commit_bytes(commit) / 1024).unwrap_or(BOUND_KIB - 1)
+        }
         Action::Grant { .. } | Action::Revoke(_) | Action::Compact { .. } => 1,
     }
 }

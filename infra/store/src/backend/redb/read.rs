@@ -79,7 +79,11 @@ impl Engine {
         let look = || -> Result<Status, Failed> {
             let span = span_of(&view)?;
             let keys = view.open_table(KEYS)?.len()?;
-            let disk_bytes = std::fs::metadata(super::open::data_path(&self.directory))?.len();
+            let paths = [super::open::data_path(&self.directory), super::log::log_path(&self.directory)];
+            let mut disk_bytes = 0;
+            for path in paths {
+                disk_bytes += std::fs::metadata(path)?.len();
+            }
             Ok(Status {
                 engine: "embedded",
                 revision: span.head,

@@ -62,6 +62,9 @@ pub(super) fn read_entry(key: &[u8], record: &[u8]) -> Result<Entry, Malformed> 
     Ok(Entry { key: Key::from(key), value: Bytes::copy_from_slice(value), created, modified, version, lease })
 }
 
+/// What a batch's record has beside keys and values, at most, for each event.
+pub(super) const EVENT_BYTES: usize = 31;
+
 /// The length of a batch's record.
 pub(super) fn batch_len(events: &[Event]) -> usize {
     let event_len = |event: &Event| match event {
@@ -150,22 +153,23 @@ impl Out<'_> {
     }
 }
 
-struct In<'a>(&'a [u8]);
+/// Bytes still to be read, from the front.
+pub(super) struct In<'a>(pub(super) &'a [u8]);
 
 impl<'a> In<'a> {
-    fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(len).ok_or(Malformed)?;
         self.0 = rest;
         Ok(head)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let (head, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed)?;
         self.0 = rest;
         Ok(*head)
     }
 
-    fn number(&mut self) -> Result<u64, Malformed> {
+    pub(super) fn number(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 }

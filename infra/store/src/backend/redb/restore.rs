@@ -13,6 +13,7 @@ use crate::snapshot::{ReadSnapshotError, Reader, Summary};
 use super::Options;
 use super::data_file::Faults;
 use super::group::Failed;
+use super::log;
 use super::open::{
     OpenError, data_path, lock_directory, marker_path, open_database, set_base, sync_directory, write_marker,
 };
@@ -57,7 +58,7 @@ pub enum RestoreError {
 /// When the directory holds a store, or the snapshot is not whole: then nothing is left behind.
 pub fn restore(directory: &Path, source: impl Read) -> Result<Summary, RestoreError> {
     let _lock = lock_directory(directory)?;
-    if data_path(directory).exists() || marker_path(directory).exists() {
+    if data_path(directory).exists() || marker_path(directory).exists() || log::is_there(directory) {
         return Err(RestoreError::NotEmpty { directory: directory.to_owned() });
     }
     let mut reader = Reader::new(source)?;

@@ -21,11 +21,16 @@ pub(super) const LEASE_KEYS: TableDefinition<'_, (u64, &[u8]), ()> = TableDefini
 pub(super) const FORMAT: &str = "format";
 /// In [`META`]: how often the store was opened.
 pub(super) const EPOCH: &str = "epoch";
+/// In [`META`]: the last record of the log ([`super::log`]) whose effects are in the tables.
+pub(super) const LOGGED: &str = "logged";
+/// In [`META`]: the length of the log in bytes while it may hold more than the tables; 0 when it was not begun, or
+/// the store was closed.
+pub(super) const IN_LOG: &str = "in_log";
 /// In [`META`]: the revision when the history is empty (after a restore or a full compaction).
 pub(super) const BASE: &str = "base";
 
-/// The format this program writes, and the newest it reads.
-pub(super) const FORMAT_VERSION: u64 = 1;
+/// The format this program writes, and the newest it reads. Format 1 had no log; it is taken over when opened.
+pub(super) const FORMAT_VERSION: u64 = 2;
 
 /// The first and the last revision of the history, or the base twice, one apart, when there is none.
 pub(super) struct Span {

@@ -2,9 +2,11 @@
 
 mod damage;
 mod faults;
+mod logs;
 mod model;
 mod restores;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::conformance::{Rig, suite};
@@ -31,6 +33,15 @@ mod conformance {
     use super::{Directory, suite};
 
     suite!(Directory::new());
+}
+
+/// What a crash now would leave behind. The data file first: no checkpoint makes it need less of the log.
+fn crash_image(of: &Path) -> Directory {
+    let image = Directory::new();
+    for name in ["FORMAT", "state.redb", "state.log"] {
+        std::fs::copy(of.join(name), image.0.path().join(name)).unwrap();
+    }
+    image
 }
 
 async fn put(store: &Embedded, key: &str, value: impl Into<bytes::Bytes>) {

@@ -7,6 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::LeaseId;
 
+/// Ends written in one group; the rest is due at once again.
+const MOST_DUE: usize = 10_000;
+
 #[derive(Debug)]
 struct Timer {
     /// None: until revoked.
@@ -54,6 +57,7 @@ impl Timers {
         let mut due = Vec::new();
         while let Some(&(deadline, lease)) = self.due.first()
             && deadline <= now
+            && due.len() < MOST_DUE
         {
             self.due.pop_first();
             let timer = self.timers.get_mut(&lease).expect("a due lease has a timer");

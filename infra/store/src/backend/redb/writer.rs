@@ -1,40 +1,45 @@
 //! The one thread that changes the data file.
 //!
 //! ```text
-//! wait ──▶ take all that waits ──▶ apply in order ──▶ one durable commit ──▶ feed, then answers ──▶ wait
-//!                                        │                   │
-//!                                        └──── no space ─────┴──▶ open the file again, refuse the group
-//!                                                            └──▶ a failed sync: end for good
+//! wait ──▶ take all that waits ──▶ apply in order ──▶ record, synced ──▶ commit ──▶ feed, then answers ──▶ wait
+//!               │                        │                  │
+//!               └── log full: checkpoint └── no space:      └── a failed sync: end for good
+//!                                            refuse the group
 //! ```
 //!
-//! It sleeps until a request comes or a lease is due. Nothing is ever answered before the sync that covers it.
+//! It sleeps until a request comes, a lease is due, or a checkpoint is ([`super::checkpoint`]). Nothing is answered
+//! or shown to readers before the sync that covers it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redb::Durability;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{CommitError, LeaseId, Op, Revision};
 
-use super::data_file::Fault;
 use super::engine::Engine;
 use super::group::{Failed, Group, HistoryBounds, Outcome, Position};
-use super::queue::{Action, Done, Reply, Request};
+use super::log::Log;
+use super::queue::{Action, Done, Reply, Taken};
 
 /// How soon the end of a lease is tried again when there was no space to write it.
 const RETRY_EXPIRY: Duration = Duration::from_secs(1);
+/// After the last write, until the data file is synced.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// The writer's own state.
 pub(super) struct Writer {
     pub(super) engine: Arc<Engine>,
     pub(super) bounds: HistoryBounds,
     pub(super) position: Position,
+    pub(super) log: Log,
+    /// When to make a checkpoint if nothing comes until then; there is something in the log.
+    pub(super) rest_at: Option<Instant>,
     /// Lease ids are the epoch and a count, so they need no counter on disk.
     pub(super) leases_granted: u32,
-    /// The disk was full, and so many bytes were missing.
-    pub(super) wanted_bytes: Option<u64>,
 }
 
 /// What becomes of a lease when the group is durable.
@@ -53,15 +58,16 @@ struct Pending {
 }
 
 /// A group that failed as a whole.
-struct Broken {
-    error: Failed,
-    /// What it did, if it failed so late that this may be durable.
-    reached: Option<Box<Outcome>>,
+pub(super) enum Broken {
+    /// There was no space; nothing of it is in the log.
+    NoSpace,
+    /// The engine cannot go on.
+    Failed(Failed),
 }
 
-impl Broken {
-    const fn early(error: Failed) -> Self {
-        Self { error, reached: None }
+impl<E: Into<Failed>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -83,74 +89,92 @@ impl Writer {
     fn serve(&mut self) {
         let mut before = 0;
         loop {
-            let deadline = self.engine.timers().next_due();
+            let due = self.engine.timers().next_due();
+            let deadline = [due, self.rest_at].into_iter().flatten().min();
             let taken = self.engine.queue.take(deadline, before);
             before = taken.requests.len();
-            let kib = taken.kib();
+            let (kib, closed) = (taken.kib(), taken.closed);
             let due = self.engine.timers().take_due(Instant::now());
-            let is_open = self.round(taken.requests, &taken.abandoned, &due);
+            let is_open = self.round(taken, &due);
             self.engine.queue.release(kib);
-            if taken.closed || !is_open {
+            if !is_open {
                 return;
+            }
+            if closed {
+                return self.rest_for_good();
             }
         }
     }
 
     /// One group. False when the engine has ended.
-    fn round(&mut self, requests: Vec<Request>, abandoned: &[LeaseId], due: &[LeaseId]) -> bool {
-        if requests.is_empty() && abandoned.is_empty() && due.is_empty() {
-            return true;
+    fn round(&mut self, taken: Taken, due: &[LeaseId]) -> bool {
+        self.engine.faults.clear();
+        if taken.requests.is_empty() && taken.abandoned.is_empty() && due.is_empty() {
+            return match self.rest(Instant::now()) {
+                Ok(()) => true,
+                Err(error) => self.fail(&error, Vec::new()),
+            };
         }
         self.engine.pins().drop_old(Instant::now());
-        self.engine.faults.clear();
+        let ending: Vec<LeaseId> = taken.abandoned.iter().chain(due).copied().collect();
         let mut pending = Pending::default();
-        match self.execute(requests, abandoned, due, &mut pending) {
-            Ok(outcome) => {
-                self.settle(pending, outcome);
-                true
+        match self.execute(taken, &ending, &mut pending) {
+            Ok(outcome) => self.settle(pending, outcome),
+            Err(Broken::NoSpace) => {
+                answer_all(pending.replies, &CommitError::NoSpace);
+                let at = Instant::now() + RETRY_EXPIRY;
+                ending.iter().for_each(|&lease| self.engine.timers().retry(lease, at));
             }
-            Err(broken) => self.recover(broken, pending, abandoned, due),
+            Err(Broken::Failed(error)) => return self.fail(&error, pending.replies),
         }
+        true
     }
 
-    /// Applies and commits.
+    /// Applies, makes durable, then visible.
     fn execute(
         &mut self,
-        requests: Vec<Request>,
-        abandoned: &[LeaseId],
-        due: &[LeaseId],
+        taken: Taken,
+        ending: &[LeaseId],
         pending: &mut Pending,
     ) -> Result<Outcome, Broken> {
-        let is_full = self.is_still_full();
-        let txn = self.engine.begin_write().map_err(Broken::early)?;
-        let applied = Group::begin(&txn, self.position).and_then(|mut group| {
-            let result = self.apply(&mut group, requests, abandoned, due, is_full, pending);
-            result.and_then(|()| group.trim(self.bounds)).map(|()| group.end())
-        });
-        let outcome = applied.map_err(Broken::early)?;
+        let most_bytes = taken.payload_bytes(ending.len());
+        // The replies first: if a later step fails the whole group, each must get its answer.
+        let (actions, replies): (Vec<_>, Vec<_>) =
+            taken.requests.into_iter().map(|request| (request.action, request.reply)).unzip();
+        pending.replies = replies;
+        self.make_room(most_bytes)?;
+        let was_full = self.is_in_memory();
+        let txn = self.engine.begin_write(Durability::None)?;
+        let mut group = Group::begin(&txn, self.position)?;
+        self.apply(&mut group, actions, ending, was_full, pending)?;
+        group.trim(self.bounds)?;
+        group.mark_logged(self.log.next())?;
+        let outcome = group.end();
         if !outcome.has_changed {
-            return txn.abort().map(|()| outcome).map_err(|error| Broken::early(error.into()));
+            txn.abort()?;
+            return Ok(outcome);
         }
-        match txn.commit() {
-            Ok(()) => Ok(outcome),
-            Err(error) => Err(Broken { error: error.into(), reached: Some(Box::new(outcome)) }),
+        if self.is_in_memory() && !was_full {
+            txn.abort()?;
+            tracing::warn!("no space left for the state engine, writes are refused");
+            return Err(Broken::NoSpace);
         }
+        self.log.append(outcome.position.head, &outcome.payload).map_err(Failed::Io)?;
+        // From here on the group counts, even if the data file has it in memory only.
+        txn.commit()?;
+        self.rest_at = Some(Instant::now() + QUIET);
+        Ok(outcome)
     }
 
     fn apply(
         &mut self,
         group: &mut Group<'_>,
-        requests: Vec<Request>,
-        abandoned: &[LeaseId],
-        due: &[LeaseId],
+        actions: Vec<Action>,
+        ending: &[LeaseId],
         is_full: bool,
         pending: &mut Pending,
     ) -> Result<(), Failed> {
-        // The replies first: if a later step fails the whole group, each must get its answer.
-        let (actions, replies): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.action, request.reply)).unzip();
-        pending.replies = replies;
-        for &lease in abandoned.iter().chain(due) {
+        for &lease in ending {
             group.revoke(lease)?;
             pending.leases.push(LeaseChange::Ends(lease));
         }
@@ -193,9 +217,6 @@ impl Writer {
     /// The group is durable: let watchers see it, then answer.
     fn settle(&mut self, pending: Pending, outcome: Outcome) {
         self.position = outcome.position;
-        if outcome.has_changed {
-            self.wanted_bytes = self.wanted_bytes.filter(|_| self.is_still_full());
-        }
         self.engine.feed.publish(outcome.batches);
         if let Some(before) = pending.compacted {
             self.engine.feed.compact(before);
@@ -215,45 +236,13 @@ impl Writer {
         }
     }
 
-    /// The group failed as a whole. False when that ends the engine.
-    fn recover(&mut self, broken: Broken, pending: Pending, abandoned: &[LeaseId], due: &[LeaseId]) -> bool {
-        let fault = self.engine.faults.take();
-        let Some(Fault::NoSpace { wanted_bytes }) = fault else {
-            let reason = fault.map_or_else(|| broken.error.to_string(), |fault| fault.to_string());
-            tracing::error!(%reason, "state engine ends");
-            self.engine.end(&reason);
-            answer_all(pending.replies, &CommitError::OutcomeUnknown { reason: reason.into() });
-            return false;
-        };
-        tracing::warn!(wanted_bytes, "no space left for the state engine, writes are refused");
-        self.wanted_bytes = Some(wanted_bytes);
-        let head = match self.engine.reopen_file() {
-            Ok(head) => head,
-            Err(reason) => {
-                self.engine.end(&reason);
-                answer_all(pending.replies, &CommitError::OutcomeUnknown { reason: reason.into() });
-                return false;
-            }
-        };
-        // A commit that failed late may be durable all the same; then it counts.
-        match broken.reached {
-            Some(outcome) if outcome.batches.last().is_some_and(|batch| batch.revision == head) => {
-                self.settle(pending, *outcome);
-            }
-            _ => {
-                answer_all(pending.replies, &CommitError::NoSpace);
-                let at = Instant::now() + RETRY_EXPIRY;
-                due.iter().for_each(|&lease| self.engine.timers().retry(lease, at));
-                abandoned.iter().for_each(|&lease| self.engine.timers().retry(lease, at));
-            }
-        }
-        true
-    }
-
-    /// Whether what was missing when the disk was full is still missing.
-    fn is_still_full(&self) -> bool {
-        let Some(wanted_bytes) = self.wanted_bytes else { return false };
-        self.engine.free_bytes().is_some_and(|free| free < wanted_bytes)
+    /// The engine cannot go on. Answers false, as [`Writer::round`] then does.
+    fn fail(&self, error: &Failed, replies: Vec<oneshot::Sender<Reply>>) -> bool {
+        let reason = self.engine.faults.take().map_or_else(|| error.to_string(), |fault| fault.to_string());
+        tracing::error!(%reason, "state engine ends");
+        self.engine.end(&reason);
+        answer_all(replies, &CommitError::OutcomeUnknown { reason: reason.into() });
+        false
     }
 }
 

@@ -54,15 +54,15 @@ async fn a_newer_format_is_refused() {
     {
         let database = Database::open(path.join("state.redb")).unwrap();
         let txn = database.begin_write().unwrap();
-        txn.open_table(META).unwrap().insert(FORMAT, 2).unwrap();
+        txn.open_table(META).unwrap().insert(FORMAT, 3).unwrap();
         txn.commit().unwrap();
     }
     let error = refusal(path).await;
-    assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::NewerFormat { found: 3, .. }), "{error}");
     assert!(
         error
             .to_string()
-            .ends_with("has format 2, this program reads formats up to 1: use the newer program")
+            .ends_with("has format 3, this program reads formats up to 2: use the newer program")
     );
 }
 
@@ -75,6 +75,8 @@ async fn lost_data_is_not_a_new_beginning() {
     assert!(matches!(refusal(path).await, OpenError::Missing { .. }));
     std::fs::remove_file(path.join("state.redb")).unwrap();
     assert!(matches!(refusal(path).await, OpenError::Missing { .. }));
+    std::fs::remove_file(path.join("FORMAT")).unwrap();
+    assert!(matches!(refusal(path).await, OpenError::Missing { .. }), "a log is left");
 }
 
 #[tokio::test]

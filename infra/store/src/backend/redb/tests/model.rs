@@ -11,7 +11,7 @@ use crate::{
     Batch, Change, Commit, CommitError, Entry, Event, Guard, Key, LeaseId, Op, Range, Revision, Store,
 };
 
-use super::Directory;
+use super::{Directory, crash_image};
 
 /// Keys, leases and revisions are drawn from few, so that they often meet.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ enum Step {
     Revoke(u8),
     Compact(u8),
     Reopen,
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u8..4).prop_map(Step::Revoke),
         1 => any::<u8>().prop_map(Step::Compact),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -176,6 +178,14 @@ async fn take(model: &mut Model, store: Embedded, directory: &Directory, step: &
         }
         Step::Reopen => {
             drop(store);
+            return open(directory).await;
+        }
+        Step::Crash => {
+            let image = crash_image(directory.0.path());
+            drop(store);
+            for name in ["state.redb", "state.log"] {
+                std::fs::copy(image.0.path().join(name), directory.0.path().join(name)).unwrap();
+            }
             return open(directory).await;
         }
     }
