@@ -48,7 +48,6 @@ mod queue;
 mod read;
 mod record;
 mod redo;
-mod restore;
 mod spill;
 mod tables;
 #[cfg(test)]
@@ -76,7 +75,6 @@ use queue::{Action, Done};
 use writer::Writer;
 
 pub use open::OpenError;
-pub use restore::{REVISION_LEAP, RestoreError, restore};
 
 /// How much the embedded engine may take.
 #[derive(Debug, Clone, Copy)]

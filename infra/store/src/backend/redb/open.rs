@@ -7,23 +7,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
-use redb::{Database, DatabaseError, StorageError, WriteTransaction};
+use redb::{Database, DatabaseError, StorageError};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
-use crate::Revision;
 
 use super::Options;
-use super::begin::{begin, set};
+use super::begin::begin;
 use super::data_file::{DataFile, Faults};
 use super::engine::{Engine, READS_AT_ONCE};
 use super::feed::Feed;
-use super::group::{Failed, Position};
+use super::group::Position;
 use super::lock_file::{LockFailure, LockFile};
 use super::log::{self, Log, log_path};
 use super::pins::Pins;
 use super::queue::Queue;
-use super::tables::{BASE, FORMAT, FORMAT_VERSION};
+use super::tables::FORMAT_VERSION;
 
 /// A data directory that cannot be used.
 #[derive(Debug, Error)]
@@ -194,9 +193,4 @@ pub(super) fn write_marker(directory: &Path) -> io::Result<()> {
 
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
-}
-
-/// A new data file that begins at `base`; used by a restore.
-pub(super) fn set_base(txn: &WriteTransaction, base: Revision) -> Result<(), Failed> {
-    set(txn, &[(FORMAT, FORMAT_VERSION), (BASE, base.get())])
 }

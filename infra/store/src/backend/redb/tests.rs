@@ -4,7 +4,6 @@ mod damage;
 mod faults;
 mod logs;
 mod model;
-mod restores;
 
 use std::path::Path;
 use std::sync::Arc;

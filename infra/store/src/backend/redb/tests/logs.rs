@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, ReadableDatabase};
 
-use crate::backend::redb::{Embedded, OpenError, Options, RestoreError, restore};
-use crate::{Change, Commit, Entry, Key, Range, Revision, Store, snapshot};
+use crate::backend::redb::{Embedded, OpenError, Options};
+use crate::{Change, Commit, Entry, Key, Range, Revision, Store};
 
 use super::super::tables::{FORMAT, IN_LOG, LOGGED, META};
 use super::{Directory, crash_image, put};
@@ -242,16 +242,4 @@ async fn a_watch_and_a_list_see_only_what_is_synced() {
     store.engine.faults.fail_syncs.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(store.commit(Commit::new().put("during", "x")).await.is_err());
     assert!(!matches!(watch.next().await, Some(Change::Batch(_))), "nobody may see it");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_does_not_go_beside_a_log_that_was_left() {
-    let (source, target) = (Directory::new(), Directory::new());
-    let store = open(&source).await;
-    put(&store, "k", "x").await;
-    let mut bytes = Vec::new();
-    snapshot::write(&store, &mut bytes).await.unwrap();
-    std::fs::copy(source.0.path().join("state.log"), target.0.path().join("state.log")).unwrap();
-    let refused = restore(target.0.path(), &bytes[..]);
-    assert!(matches!(refused, Err(RestoreError::NotEmpty { .. })), "{refused:?}");
 }
