@@ -17,14 +17,20 @@ use std::time::Duration;
 
 use crate::{Change, Commit, Consistency, Entry, Key, Range, Revision, Store, Watch};
 
-/// One empty store of an engine, in reach of the test.
+/// One empty store of an engine, in reach of the test. Nobody else writes to it: revisions follow each other.
 pub(crate) trait Rig: Send + Sync {
-    /// A connection to the store; at most one lives at a time. Dropping it and opening again is what a restart of
-    /// Kogge is to the engine.
+    /// A connection to the store; at most one lives at a time.
     fn open(&self) -> impl Future<Output = Arc<dyn Store>> + Send;
+
+    /// Kogge and its engine stop, without a farewell, and start again. An engine that lives in this process stops
+    /// with the connection; one that is a program of its own is killed here.
+    fn restart(&self, store: Arc<dyn Store>) -> impl Future<Output = Arc<dyn Store>> + Send {
+        drop(store);
+        self.open()
+    }
 }
 
-/// Runs every check against an engine: `suite!(expression that makes a fresh rig)`.
+/// Runs every check against an engine: `suite!(expression that makes a fresh rig)`, which may await.
 macro_rules! suite {
     ($rig:expr) => {
         $crate::conformance::suite! { $rig;

@@ -9,9 +9,9 @@ use crate::{Change, Commit, CommitError, Key, Revision, snapshot};
 use super::{Rig, STEP, find, list, next_told, put};
 
 pub(crate) async fn revisions_go_on_after_a_restart(rig: &impl Rig) {
-    let mut last = Revision::ZERO;
+    let (mut last, mut store) = (Revision::ZERO, rig.open().await);
     for n in 0..3 {
-        let store = rig.open().await;
+        store = if n > 0 { rig.restart(store).await } else { store };
         assert!(store.status().await.unwrap().revision >= last, "no revision is forgotten");
         let revision = put(&store, &format!("k{n}"), "x").await;
         assert!(revision > last, "no revision is used twice");
@@ -24,8 +24,7 @@ pub(crate) async fn a_watch_goes_on_after_a_restart_or_is_told_to_list_again(rig
     let store = rig.open().await;
     let start = put(&store, "k", "0").await;
     let revisions = [put(&store, "k", "1").await, put(&store, "k", "2").await];
-    drop(store);
-    let store = rig.open().await;
+    let store = rig.restart(store).await;
     let mut watch = store.watch(Key::ALL, start.next());
     for revision in revisions {
         match next_told(&mut watch).await {
@@ -45,9 +44,8 @@ pub(crate) async fn leases_outlive_a_restart_and_then_end(rig: &impl Rig) {
         .commit(Commit::new().put_leased("short", "x", lease.id).put_leased("long", "x", long.id))
         .await
         .unwrap();
-    drop(store);
     let begun = Instant::now();
-    let store = rig.open().await;
+    let store = rig.restart(store).await;
     let watched = store.status().await.unwrap().revision;
     if find(&store, "short").await.is_some() {
         let mut watch = store.watch("short".into(), watched.next());
@@ -67,8 +65,7 @@ pub(crate) async fn no_leader_survives_a_restart_of_the_only_process(rig: &impl 
     let (late, fence) = (leadership.guard(), leadership.fence());
     // As a kill would: nothing is resigned.
     std::mem::forget(leadership);
-    drop(store);
-    let store = rig.open().await;
+    let store = rig.restart(store).await;
     let again = tokio::time::timeout(STEP, store.campaign("only", Bytes::from_static(b"after"))).await;
     let leadership = again.expect("elected in time").unwrap();
     assert!(leadership.fence() > fence);
