@@ -1,0 +1,206 @@
+//! The agents' side: one session with whichever server leads, for ever.
+//!
+//! ```text
+//!  reports ─▶ ┌─────────┐   Session      ┌────────┐
+//!  orders  ◀─ │ dialer  │ ◀────────────▶ │ leader │     lost, redirected, refused: the next try comes by itself,
+//!             └─────────┘   Renew        └────────┘     after a pause that spreads many agents
+//!   TaskDoor ◀── answer ─── Reach ───────────┘
+//! ```
+
+mod answer;
+mod config;
+mod connection;
+mod fetch;
+mod join;
+mod renew;
+mod route;
+mod session;
+mod shared;
+mod state;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_model::link::{FromAgent, FromControl};
+use kogge_model::reason::Reason;
+use thiserror::Error;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::address::ServerAddress;
+use crate::bounds::MAX_CALLS;
+use crate::identity::Identity;
+use crate::timing::jitter;
+
+pub use config::{DialerConfig, DialerPorts, Keeper};
+pub use connection::DialError;
+pub use fetch::RemoteBlob;
+pub use join::{JoinError, JoinWish, Joined, join};
+pub use state::LinkState;
+
+use route::{Pause, Route, Verdict};
+use session::Outcome;
+use shared::Shared;
+
+/// Why a dialer did not start.
+#[derive(Debug, Error)]
+pub enum DialerError {
+    /// Nothing to dial.
+    #[error("the agent knows no server")]
+    NoServer,
+    /// Its identity is not that of an agent.
+    #[error("the certificate of {peer} is not that of an agent")]
+    NoAgent {
+        /// Whose.
+        peer: String,
+    },
+    /// No number for this process.
+    #[error("cannot draw a number for this process")]
+    Instance(#[source] std::io::Error),
+}
+
+/// A link as an agent sees it: two bounded channels.
+pub struct Dialed {
+    /// What the agent says. Dropped while no server listens: everything that matters comes again until answered.
+    pub to_control: mpsc::Sender<FromAgent>,
+    /// What the agent is told.
+    pub from_control: mpsc::Receiver<FromControl>,
+    /// The link itself.
+    pub handle: DialerHandle,
+}
+
+/// A running dialer. Clones are the same one; it ends with its group, or when the agent drops its channels.
+#[derive(Clone)]
+pub struct DialerHandle {
+    shared: Arc<Shared>,
+}
+
+/// Starts to look for a leader; everything is in `group`.
+///
+/// # Errors
+/// When no server is known, or the identity is not that of an agent.
+pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Result<Dialed, DialerError> {
+    let peer = config.identity.certificate().peer();
+    let agent = peer.agent().ok_or_else(|| DialerError::NoAgent { peer: peer.to_string() })?;
+    let chance = kogge_host::seed::draw().map_err(DialerError::Instance)?;
+    if config.servers.is_empty() {
+        return Err(DialerError::NoServer);
+    }
+    let route = Route::new(config.servers.clone(), usize::from(chance[31]));
+    let (to_control, reports) = mpsc::channel(config.capacity);
+    let (orders, from_control) = mpsc::channel(config.capacity);
+    let (state, _) = watch::channel(LinkState::Connecting { server: route.current().clone() });
+    let shared = Arc::new(Shared {
+        agent,
+        instance: chance[..16].to_vec().into(),
+        identity: ArcSwap::from_pointee(config.identity.clone()),
+        renewed: Mutex::new(None),
+        servers: ArcSwap::from_pointee(config.servers.clone()),
+        at: ArcSwapOption::empty(),
+        state,
+        orders,
+        calls: Arc::new(Semaphore::new(MAX_CALLS)),
+        group: group.child("link to the servers"),
+        config,
+        ports,
+    });
+    let running = run(Arc::clone(&shared), route, reports);
+    shared.group.spawn("link to the servers", OnPanic::StopGroup, running);
+    Ok(Dialed { to_control, from_control, handle: DialerHandle { shared } })
+}
+
+impl DialerHandle {
+    /// How the link is, now and from now on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.shared.state.subscribe()
+    }
+
+    /// Who the agent is; changes with each renewal.
+    #[must_use]
+    pub fn identity(&self) -> Arc<Identity> {
+        self.shared.identity.load_full()
+    }
+
+    /// Where the servers are, as far as is known.
+    #[must_use]
+    pub fn servers(&self) -> Arc<Vec<ServerAddress>> {
+        self.shared.servers.load_full()
+    }
+
+    /// Ends the link. Returns what did not end in time and was cut off.
+    pub async fn shutdown(&self, patience: Duration) -> Vec<String> {
+        self.shared.group.shutdown(patience).await
+    }
+}
+
+/// Tries, attends, pauses, until the agent or its group has ended.
+async fn run(shared: Arc<Shared>, mut route: Route, mut reports: mpsc::Receiver<FromAgent>) {
+    let mut pause = Duration::ZERO;
+    loop {
+        let Some(opened) = look(&shared, route.current(), pause, &mut reports).await else { break };
+        let outcome = match opened {
+            Ok(session) => session.attend(&mut reports).await,
+            Err(outcome) => outcome,
+        };
+        route.learn(&shared.servers.load());
+        let Some(verdict) = judge(&shared, outcome) else { break };
+        pause = length(route.after(verdict), &shared);
+    }
+    shared.state.send_replace(LinkState::Closed);
+    shared.group.token().cancel();
+}
+
+/// Pauses and tries one server. What the agent says meanwhile goes nowhere, and comes again. None when it has ended.
+async fn look(
+    shared: &Arc<Shared>,
+    server: &ServerAddress,
+    pause: Duration,
+    reports: &mut mpsc::Receiver<FromAgent>,
+) -> Option<Result<session::Session, Outcome>> {
+    let trying = async {
+        tokio::time::sleep(pause).await;
+        shared.state.send_replace(LinkState::Connecting { server: server.clone() });
+        session::open(shared, server).await
+    };
+    let ended = async { while reports.recv().await.is_some() {} };
+    tokio::select! {
+        () = shared.group.cancelled() => None,
+        () = ended => None,
+        opened = trying => Some(opened),
+    }
+}
+
+/// Tells people how a try or a session ended, and the route. None when the agent has ended.
+fn judge(shared: &Shared, outcome: Outcome) -> Option<Verdict> {
+    let (why, refused, verdict) = match outcome {
+        Outcome::Closed => return None,
+        Outcome::Renewed => return Some(Verdict::Renewed),
+        Outcome::Unreachable(why) => (why, None, Verdict::Unreachable),
+        Outcome::NotLeader(leader) => {
+            let why = match &leader {
+                Some(leader) => format!("server {leader} leads"),
+                None => "no server leads".to_owned(),
+            };
+            (Reason::new(why), None, Verdict::Redirected(leader))
+        }
+        Outcome::Lost { why, leader } => (why, None, Verdict::Lost(leader)),
+        Outcome::Refused(refusal) => (refusal.reason, Some(refusal.kind), Verdict::Refused),
+    };
+    let is_news = !matches!(&*shared.state.borrow(), LinkState::Waiting { why: last, .. } if *last == why);
+    if is_news {
+        tracing::warn!(agent = %shared.agent, reason = %why, "not connected");
+    }
+    shared.state.send_replace(LinkState::Waiting { why, refused });
+    Some(verdict)
+}
+
+fn length(pause: Pause, shared: &Shared) -> Duration {
+    let timing = &shared.config.timing;
+    match pause {
+        Pause::None => Duration::ZERO,
+        Pause::Reconnect => jitter(timing.reconnect / 20, timing.reconnect),
+        Pause::Refused => jitter(timing.refused / 2, timing.refused),
+    }
+}

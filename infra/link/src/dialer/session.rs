@@ -1,0 +1,242 @@
+//! One session with one server, from its greeting to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_host::clock;
+use kogge_host::tasks::OnPanic;
+use kogge_model::link::{FromAgent, FromControl};
+use kogge_model::reason::Reason;
+use kogge_model::time::Timestamp;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic::{Status, Streaming};
+
+use super::answer;
+use super::connection::{Client, flow};
+use super::renew;
+use super::shared::Shared;
+use super::state::LinkState;
+use crate::address::ServerAddress;
+use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES};
+use crate::codec::Codec;
+use crate::refusal::Refusal;
+use crate::wire::{AgentFrame, Call, ControlFrame, Hello, NotLeader, Welcome, agent_frame, control_frame};
+
+/// Clocks further apart than this are worth a warning.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// How a try or a session ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Unreachable(Reason),
+    NotLeader(Option<ServerAddress>),
+    Refused(Refusal),
+    Lost {
+        why: Reason,
+        leader: Option<ServerAddress>,
+    },
+    Renewed,
+    /// The agent has ended.
+    Closed,
+}
+
+/// A session that stands.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    server: ServerAddress,
+    at: ServerAddress,
+    client: Client,
+    codec: Codec,
+    out: mpsc::Sender<AgentFrame>,
+    inbound: Streaming<ControlFrame>,
+}
+
+/// Tries `server`.
+pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result<Session, Outcome> {
+    let unreachable = |text: String| Outcome::Unreachable(Reason::new(format!("server {server}: {text}")));
+    let reached = shared.connect(server).await.map_err(|error| Outcome::Unreachable(error.reason()))?;
+    let (client, at) = (reached.client, reached.at);
+    if renew::is_due(shared) {
+        match renew::renew(shared, client.clone()).await {
+            // The connection still is that of the old certificate.
+            Ok(()) => return Err(Outcome::Renewed),
+            Err(refusal) if renew::has_expired(shared) => return Err(Outcome::Refused(refusal)),
+            Err(refusal) => {
+                tracing::warn!(%refusal, "the agent's certificate was not renewed, it is tried again")
+            }
+        }
+    }
+    let (out, frames) = mpsc::channel(MAX_FRAMES);
+    let hello = AgentFrame { frame: Some(agent_frame::Frame::Hello(hello(shared))) };
+    out.try_send(hello).expect("a new channel has room");
+    let patience = shared.config.timing.answer;
+    let silent = |_| unreachable("it does not answer".to_owned());
+    let mut opening = client.clone();
+    let answer = timeout(patience, opening.session(flow(frames))).await.map_err(silent)?;
+    let mut inbound = answer.map_err(|status| unreachable(status.message().to_owned()))?.into_inner();
+    let first = timeout(patience, inbound.message()).await.map_err(silent)?;
+    let first = first.map_err(|status| unreachable(status.message().to_owned()))?;
+    let welcome = match first.and_then(|first| first.frame) {
+        Some(control_frame::Frame::Welcome(welcome)) => welcome,
+        Some(control_frame::Frame::NotLeader(NotLeader { leader })) => {
+            return Err(Outcome::NotLeader(leader.parse().ok()));
+        }
+        Some(control_frame::Frame::Refusal(refusal)) => return Err(Outcome::Refused(refusal.into())),
+        _ => return Err(unreachable("its answer cannot be read".to_owned())),
+    };
+    let codec = Codec { version: welcome.version, max_bytes: MAX_MESSAGE_BYTES };
+    let session =
+        Session { shared: Arc::clone(shared), server: server.clone(), at, client, codec, out, inbound };
+    session.welcomed(welcome).await;
+    Ok(session)
+}
+
+fn hello(shared: &Shared) -> Hello {
+    Hello {
+        oldest_version: shared.config.versions.oldest,
+        newest_version: shared.config.versions.newest,
+        instance: shared.instance.clone(),
+        program: shared.config.program.clone(),
+        now_us: clock::now().as_micros(),
+    }
+}
+
+impl Session {
+    async fn welcomed(&self, welcome: Welcome) {
+        let warning = clock_warning(clock::now(), Timestamp::from_micros(welcome.now_us));
+        if let Some(reason) = &warning {
+            tracing::warn!(%reason, "clocks");
+        }
+        self.shared.learn_servers(&welcome.servers.unwrap_or_default().addresses).await;
+        tracing::info!(server = %self.server, version = welcome.version, "connected");
+        self.shared.at.store(Some(Arc::new(self.at.clone())));
+        self.shared.state.send_replace(LinkState::Connected {
+            server: self.server.clone(),
+            program: welcome.program,
+            version: welcome.version,
+            warning,
+        });
+    }
+
+    /// Reports out, orders in, until something ends it.
+    pub(super) async fn attend(mut self, reports: &mut mpsc::Receiver<FromAgent>) -> Outcome {
+        let (shared, client, out) = (Arc::clone(&self.shared), self.client.clone(), self.out.clone());
+        let codec = self.codec;
+        tokio::select! {
+            () = shared.group.cancelled() => Outcome::Closed,
+            outcome = self.hear() => outcome,
+            outcome = tell(codec, reports, &out) => outcome,
+            () = renew::keep_fresh(&shared, &client) => Outcome::Renewed,
+        }
+    }
+
+    async fn hear(&mut self) -> Outcome {
+        loop {
+            let frame = match self.inbound.message().await {
+                Ok(Some(frame)) => frame.frame,
+                Ok(None) => return self.lost("the server closed the connection"),
+                Err(status) => return self.lost(&broken(&status)),
+            };
+            match frame {
+                Some(control_frame::Frame::Order(order)) => {
+                    if self.obey(&order).is_err() {
+                        return Outcome::Closed;
+                    }
+                }
+                // When there is no room, reports are on their way that answer as well.
+                Some(control_frame::Frame::Ping(at)) => {
+                    let _ = self.out.try_send(AgentFrame { frame: Some(agent_frame::Frame::Pong(at)) });
+                }
+                Some(control_frame::Frame::Servers(servers)) => {
+                    self.shared.learn_servers(&servers.addresses).await;
+                }
+                Some(control_frame::Frame::Call(call)) => self.answer(call),
+                Some(control_frame::Frame::NotLeader(NotLeader { leader })) => {
+                    let why = Reason::new(format!("server {} does not lead any more", self.server));
+                    return Outcome::Lost { why, leader: leader.parse().ok() };
+                }
+                Some(control_frame::Frame::Refusal(refusal)) => return Outcome::Refused(refusal.into()),
+                // Newer servers may say more.
+                Some(control_frame::Frame::Welcome(_)) | None => {}
+            }
+        }
+    }
+
+    /// Hands an order on; an error means that the agent has ended.
+    fn obey(&self, order: &[u8]) -> Result<(), ()> {
+        let order: FromControl = match self.codec.decode(order) {
+            Ok(order) => order,
+            Err(error) => {
+                tracing::warn!(%error, "an order is skipped");
+                return Ok(());
+            }
+        };
+        match self.shared.orders.try_send(order) {
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                tracing::debug!("an order finds no room, and comes again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn answer(&self, call: Call) {
+        let Ok(place) = Arc::clone(&self.shared.calls).try_acquire_owned() else {
+            return tracing::warn!("too many open logs and programs, a call is not answered");
+        };
+        let (shared, at) = (Arc::clone(&self.shared), self.at.clone());
+        self.shared.group.spawn("call into a task", OnPanic::Log, async move {
+            let _place = place;
+            tokio::select! {
+                () = shared.group.cancelled() => {}
+                () = answer::answer(&shared, &at, call) => {}
+            }
+        });
+    }
+
+    fn lost(&self, why: &str) -> Outcome {
+        let why = Reason::new(format!("lost server {}: {why}", self.server));
+        Outcome::Lost { why, leader: None }
+    }
+}
+
+async fn tell(
+    codec: Codec,
+    reports: &mut mpsc::Receiver<FromAgent>,
+    out: &mpsc::Sender<AgentFrame>,
+) -> Outcome {
+    while let Some(report) = reports.recv().await {
+        let report = match codec.encode(&report) {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::error!(%error, "a report cannot be sent");
+                continue;
+            }
+        };
+        if out.send(AgentFrame { frame: Some(agent_frame::Frame::Report(report)) }).await.is_err() {
+            // The server does not listen any more; what it says last is still to be heard.
+            return std::future::pending().await;
+        }
+    }
+    Outcome::Closed
+}
+
+fn broken(status: &Status) -> String {
+    match std::error::Error::source(status) {
+        Some(cause) => format!("{}: {cause}", status.message()),
+        None => status.message().to_owned(),
+    }
+}
+
+fn clock_warning(ours: Timestamp, theirs: Timestamp) -> Option<Reason> {
+    let apart = ours.saturating_since(theirs).max(theirs.saturating_since(ours));
+    (apart > CLOCK_TOLERANCE).then(|| {
+        let text = format!(
+            "the clocks are {} s apart: this machine's says {ours}, the server's {theirs}",
+            apart.as_secs()
+        );
+        Reason::new(text).with_hint("set the clocks, for example with `timedatectl set-ntp true`")
+    })
+}

@@ -1,0 +1,65 @@
+//! What all connections of a dialer have in common.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use kogge_host::tasks::TaskGroup;
+use kogge_model::id::AgentId;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::config::{DialerConfig, DialerPorts};
+use super::connection::{self, DialError, Reached};
+use super::state::LinkState;
+use crate::address::ServerAddress;
+use crate::identity::Identity;
+use crate::tls::Trust;
+use kogge_model::link::FromControl;
+
+pub(super) struct Shared {
+    pub(super) config: DialerConfig,
+    pub(super) ports: DialerPorts,
+    pub(super) agent: AgentId,
+    /// This process, as opposed to a copy of its machine.
+    pub(super) instance: Bytes,
+    pub(super) identity: ArcSwap<Identity>,
+    /// When the identity was renewed last, by a clock that nobody sets.
+    pub(super) renewed: Mutex<Option<Instant>>,
+    pub(super) servers: ArcSwap<Vec<ServerAddress>>,
+    /// Where the server of the session is, or of the last one.
+    pub(super) at: ArcSwapOption<ServerAddress>,
+    pub(super) state: watch::Sender<LinkState>,
+    pub(super) orders: mpsc::Sender<FromControl>,
+    pub(super) calls: Arc<Semaphore>,
+    pub(super) group: TaskGroup,
+}
+
+impl Shared {
+    /// A new connection under the identity of now.
+    pub(super) async fn connect(&self, server: &ServerAddress) -> Result<Reached, DialError> {
+        let identity = self.identity.load_full();
+        let trust = Trust::Cluster(identity.authority().clone());
+        connection::connect(server, trust, Some(&identity), &self.config.timing, &self.group).await
+    }
+
+    /// Remembers where the servers are, if that is news.
+    pub(super) async fn learn_servers(&self, addresses: &[String]) {
+        let servers: Vec<ServerAddress> = addresses.iter().filter_map(|text| text.parse().ok()).collect();
+        if servers.is_empty() || servers == **self.servers.load() {
+            return;
+        }
+        self.servers.store(Arc::new(servers.clone()));
+        if let Err(reason) = self.ports.keeper.keep_servers(&servers).await {
+            tracing::warn!(%reason, "the list of servers cannot be kept");
+        }
+    }
+
+    pub(super) fn last_renewal(&self) -> Option<Instant> {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_renewed(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}

@@ -1,0 +1,64 @@
+//! Who is at the other end of a connection.
+
+use std::net::SocketAddr;
+
+use kogge_host::clock;
+use kogge_model::id::AgentId;
+use kogge_model::time::Timestamp;
+use rustls_pki_types::CertificateDer;
+use tonic::Request;
+
+use crate::identity::{AuthorityCertificate, Certificate, Look, Role, Untrusted};
+
+/// What a connection tells of its other end.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) from: SocketAddr,
+    /// The certificate shown; the handshake has proved that the key is there, nothing else.
+    pub(crate) shown: Option<CertificateDer<'static>>,
+}
+
+/// An agent that has shown who it is.
+#[derive(Debug, Clone)]
+pub(crate) struct CertifiedAgent {
+    pub(crate) agent: AgentId,
+    pub(crate) certificate: Certificate,
+}
+
+impl Caller {
+    /// Whose call this is.
+    pub(crate) fn of<T>(request: &Request<T>) -> Self {
+        request.extensions().get().cloned().expect("every request is given its connection's caller")
+    }
+
+    /// The agent, if its certificate is good now.
+    pub(crate) fn agent(&self, authority: &AuthorityCertificate) -> Result<CertifiedAgent, Untrusted> {
+        self.agent_at(authority, clock::now())
+    }
+
+    /// The agent, whose certificate may have run out, but not before `since`.
+    pub(crate) fn late_agent(
+        &self,
+        authority: &AuthorityCertificate,
+        since: Timestamp,
+    ) -> Result<CertifiedAgent, Untrusted> {
+        let now = clock::now();
+        match self.agent_at(authority, now) {
+            // Looked at in its last moment it must be good, and that moment must not be too long ago.
+            Err(Untrusted::Expired { expired, .. }) if expired >= since => self.agent_at(authority, expired),
+            judged => judged,
+        }
+    }
+
+    fn agent_at(
+        &self,
+        authority: &AuthorityCertificate,
+        now: Timestamp,
+    ) -> Result<CertifiedAgent, Untrusted> {
+        let shown = self.shown.as_ref().ok_or(Untrusted::Missing)?;
+        let look = Look { wanted: Role::Agent, here: Role::Server, now };
+        let certificate = authority.verify(shown, look)?;
+        let agent = certificate.peer().agent().expect("a certificate good for agents names one");
+        Ok(CertifiedAgent { agent, certificate })
+    }
+}

@@ -1,0 +1,98 @@
+//! The calls an agent can make.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use kogge_host::tasks::OnPanic;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::caller::{Caller, CertifiedAgent};
+use super::shared::Shared;
+use super::{admission, fetch, session};
+use crate::bounds::{MAX_FRAMES, MAX_PIECES};
+use crate::refusal::{Refusal, RefusalKind};
+use crate::wire::link_server::Link;
+use crate::wire::{
+    AgentFrame, BlobPart, ControlFrame, FetchRequest, JoinAnswer, JoinRequest, ReachDown, ReachUp,
+    RenewAnswer, RenewRequest, reach_up,
+};
+
+/// One for each connection.
+pub(super) struct Door {
+    shared: Arc<Shared>,
+}
+
+impl Door {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The calling agent, if it may call.
+    fn agent<T>(&self, request: &Request<T>) -> Result<CertifiedAgent, Status> {
+        let agent = Caller::of(request).agent(self.shared.ports.signer.authority());
+        let agent = agent.map_err(|why| Refusal::from(why).status())?;
+        let admitted = self.shared.ports.gate.admit(&agent.agent, agent.certificate.key_fingerprint());
+        let refused = |reason| Refusal { kind: RefusalKind::Membership, reason }.status();
+        admitted.map_err(refused).map(|()| agent)
+    }
+}
+
+#[tonic::async_trait]
+impl Link for Door {
+    type SessionStream = BoxStream<'static, Result<ControlFrame, Status>>;
+    type ReachStream = BoxStream<'static, Result<ReachDown, Status>>;
+    type FetchStream = BoxStream<'static, Result<BlobPart, Status>>;
+
+    async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinAnswer>, Status> {
+        let from = Caller::of(&request).from;
+        Ok(Response::new(admission::join(&self.shared, from, request.into_inner()).await))
+    }
+
+    async fn renew(&self, request: Request<RenewRequest>) -> Result<Response<RenewAnswer>, Status> {
+        let caller = Caller::of(&request);
+        Ok(Response::new(admission::renew(&self.shared, &caller, request.into_inner())))
+    }
+
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentFrame>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let caller = Caller::of(&request);
+        let (out, frames) = mpsc::channel(MAX_FRAMES);
+        let session = session::run(Arc::clone(&self.shared), caller, request.into_inner(), out);
+        self.shared.group.spawn("session of an agent", OnPanic::Log, session);
+        Ok(Response::new(flow(frames)))
+    }
+
+    async fn reach(
+        &self,
+        request: Request<Streaming<ReachUp>>,
+    ) -> Result<Response<Self::ReachStream>, Status> {
+        let agent = self.agent(&request)?.agent;
+        let mut up = request.into_inner();
+        let first = tokio::time::timeout(self.shared.config.timing.answer, up.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("nothing was claimed"))??;
+        let Some(reach_up::Frame::Claim(call)) = first.and_then(|up| up.frame) else {
+            return Err(Status::invalid_argument("the first message must claim a call"));
+        };
+        let (down, pieces) = mpsc::channel(MAX_PIECES);
+        if !self.shared.calls.claim(call, &agent, up, down) {
+            return Err(Status::not_found("nobody waits for this call any more"));
+        }
+        Ok(Response::new(flow(pieces)))
+    }
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        self.agent(&request)?;
+        fetch::open(&self.shared, request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// A channel as an answer; it ends when all senders are gone.
+fn flow<T: Send + 'static>(
+    receiver: mpsc::Receiver<Result<T, Status>>,
+) -> BoxStream<'static, Result<T, Status>> {
+    let next = |mut receiver: mpsc::Receiver<_>| async move { Some((receiver.recv().await?, receiver)) };
+    stream::unfold(receiver, next).boxed()
+}

@@ -1,0 +1,303 @@
+//! One agent's session, from its greeting to its farewell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_host::clock;
+use kogge_model::link::{FromAgent, ToControl};
+use kogge_model::time::Timestamp;
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use super::caller::{Caller, CertifiedAgent};
+use super::ports::{Impostor, Leader};
+use super::sessions::{Claimant, Say, Seat};
+use super::shared::Shared;
+use crate::codec::Codec;
+use crate::identity::Untrusted;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::version::Versions;
+use crate::wire::{
+    AgentFrame, Call, ControlFrame, Hello, NotLeader, Servers, Welcome, agent_frame, control_frame,
+};
+
+/// How long a farewell may take to be taken.
+const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes of a process's number.
+const INSTANCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
+
+type Out = mpsc::Sender<Result<ControlFrame, Status>>;
+
+/// Why a session ends.
+#[derive(Debug)]
+enum Farewell {
+    /// The agent has gone, or nobody is to be told.
+    Silent,
+    NotLeader(Leader),
+    Refused(Refusal),
+}
+
+/// A session that stands.
+struct Session {
+    shared: Arc<Shared>,
+    out: Out,
+    codec: Codec,
+    certificate_ends: Timestamp,
+}
+
+/// Lives as long as the agent's connection.
+pub(super) async fn run(shared: Arc<Shared>, caller: Caller, mut inbound: Streaming<AgentFrame>, out: Out) {
+    let farewell = match greet(&shared, &caller, &mut inbound, &out).await {
+        Ok((session, mut seat)) => {
+            shared.ports.presence.opened(&seat.agent, caller.from);
+            let farewell = session.attend(&mut seat, &mut inbound).await;
+            tracing::debug!(agent = %seat.agent, ?farewell, "a session has ended");
+            if seat.leave() {
+                shared.ports.presence.closed(&seat.agent);
+            }
+            farewell
+        }
+        Err(farewell) => {
+            tracing::debug!(from = %caller.from, ?farewell, "no session");
+            farewell
+        }
+    };
+    if let Some(frame) = farewell.frame() {
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, out.send(Ok(say(frame)))).await;
+    }
+}
+
+/// Finds out who is there and whether they are in the right place.
+async fn greet(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    inbound: &mut Streaming<AgentFrame>,
+    out: &Out,
+) -> Result<(Session, Seat), Farewell> {
+    let agent = caller.agent(shared.ports.signer.authority())?;
+    let hello = hear_hello(shared, inbound).await?;
+    let version = agree(shared.config.versions, &hello)?;
+    let leader = shared.ports.leader.borrow().clone();
+    if leader != Leader::Here {
+        return Err(Farewell::NotLeader(leader));
+    }
+    let admitted = shared.ports.gate.admit(&agent.agent, agent.certificate.key_fingerprint());
+    admitted.map_err(|reason| Refusal { kind: RefusalKind::Membership, reason })?;
+    let seat = take_seat(shared, caller, &agent, &hello).await?;
+    let servers = Servers { addresses: addresses(shared) };
+    let welcome = Welcome {
+        version,
+        program: shared.config.program.clone(),
+        now_us: clock::now().as_micros(),
+        servers: Some(servers),
+    };
+    out.send(Ok(say(control_frame::Frame::Welcome(welcome)))).await.map_err(|_| Farewell::Silent)?;
+    let session = Session {
+        out: out.clone(),
+        codec: Codec { version, max_bytes: shared.config.max_message_bytes },
+        certificate_ends: agent.certificate.not_after(),
+        shared: Arc::clone(shared),
+    };
+    Ok((session, seat))
+}
+
+async fn hear_hello(shared: &Shared, inbound: &mut Streaming<AgentFrame>) -> Result<Hello, Farewell> {
+    let first = tokio::time::timeout(shared.config.timing.answer, inbound.message()).await;
+    let frame = first.ok().and_then(Result::ok).flatten().and_then(|first| first.frame);
+    match frame {
+        Some(agent_frame::Frame::Hello(hello)) if INSTANCE_BYTES.contains(&hello.instance.len()) => Ok(hello),
+        _ => Err(Refusal::new(RefusalKind::Malformed, "a session begins with a greeting").into()),
+    }
+}
+
+fn agree(ours: Versions, hello: &Hello) -> Result<u32, Refusal> {
+    let theirs = Versions { oldest: hello.oldest_version, newest: hello.newest_version };
+    ours.common(theirs).ok_or_else(|| {
+        let text = format!(
+            "the server speaks versions {ours} of the protocol, the agent (kogge {}) {theirs}: none in common",
+            hello.program
+        );
+        let older = if theirs.newest < ours.oldest { "agent" } else { "server" };
+        Refusal::new(RefusalKind::Version, text)
+            .with_hint(&format!("upgrade the {older}; neighbouring versions work together"))
+    })
+}
+
+async fn take_seat(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    agent: &CertifiedAgent,
+    hello: &Hello,
+) -> Result<Seat, Refusal> {
+    let (instance, from) = (hello.instance.clone(), caller.from);
+    let claimant = Claimant { agent: agent.agent.clone(), instance, from };
+    shared.sessions.enter(&claimant, shared.config.timing.challenge).await.map_err(|connected| {
+        let impostor = Impostor { agent: agent.agent.clone(), connected, refused: from };
+        tracing::warn!(agent = %agent.agent, %connected, refused = %from, "an agent's identity is used twice");
+        shared.ports.presence.cloned(&impostor);
+        let text = format!(
+            "agent {} is connected already, from {connected}: its identity was copied to a second machine or process",
+            agent.agent
+        );
+        Refusal::new(RefusalKind::Cloned, text)
+            .with_hint("stop one of the two, or give this one an empty data directory and join it anew")
+    })
+}
+
+impl Session {
+    /// Orders out, reports in, until something ends it.
+    async fn attend(&self, seat: &mut Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
+        let (mut leader, token) = (self.shared.ports.leader.clone(), self.shared.group.token());
+        let replaced = seat.replaced.clone();
+        // Speaking needs the seat's orders, listening the seat itself.
+        let (_, closed) = mpsc::channel(1);
+        let mut orders = std::mem::replace(&mut seat.orders, closed);
+        tokio::select! {
+            biased;
+            () = replaced.cancelled() => Farewell::Silent,
+            () = token.cancelled() => {
+                let leader = self.shared.ports.leader.borrow().clone();
+                Farewell::NotLeader(if leader == Leader::Here { Leader::Unknown } else { leader })
+            }
+            now_leading = leader.wait_for(|leader| *leader != Leader::Here) => {
+                Farewell::NotLeader(now_leading.map_or(Leader::Unknown, |leader| leader.clone()))
+            }
+            () = self.certificate_end() => self.expired(seat),
+            farewell = self.listen(seat, inbound) => farewell,
+            farewell = self.speak(&mut orders) => farewell,
+        }
+    }
+
+    async fn listen(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
+        // An open session is a sign of life: a leader that does not know this agent asks it to register at once.
+        let alive = FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat };
+        if self.shared.ports.incoming.send(alive).await.is_err() {
+            return Farewell::Silent;
+        }
+        loop {
+            let frame = match inbound.message().await {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Farewell::Silent,
+                Err(status) => return broken(&status),
+            };
+            seat.has_heard();
+            let Some(agent_frame::Frame::Report(report)) = frame.frame else { continue };
+            let report: FromAgent = match self.codec.decode(&report) {
+                Ok(report) => report,
+                Err(error) => {
+                    tracing::warn!(agent = %seat.agent, %error, "a report is skipped");
+                    continue;
+                }
+            };
+            if report.agent != seat.agent {
+                let text = format!("agent {} spoke in the name of agent {}", seat.agent, report.agent);
+                return Refusal::new(RefusalKind::Malformed, text).into();
+            }
+            // Waits while control has much to do: this agent alone is slowed down.
+            if self.shared.ports.incoming.send(report).await.is_err() {
+                return Farewell::Silent;
+            }
+        }
+    }
+
+    async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
+        let mut servers = self.shared.ports.servers.clone();
+        loop {
+            let frame = tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.frame(order),
+                    None => return Farewell::Silent,
+                },
+                changed = servers.changed() => match changed {
+                    Ok(()) => Some(control_frame::Frame::Servers(Servers { addresses: addresses(&self.shared) })),
+                    // The list stays as it is.
+                    Err(_) => std::future::pending().await,
+                },
+            };
+            let Some(frame) = frame else { continue };
+            if self.out.send(Ok(say(frame))).await.is_err() {
+                return Farewell::Silent;
+            }
+        }
+    }
+
+    fn frame(&self, order: Say) -> Option<control_frame::Frame> {
+        match order {
+            Say::Ping => Some(control_frame::Frame::Ping(clock::now().as_micros())),
+            Say::Call { call, wish } => Some(control_frame::Frame::Call(Call { call, wish })),
+            Say::Order(order) => match self.codec.encode(&*order) {
+                Ok(bytes) => Some(control_frame::Frame::Order(bytes)),
+                Err(error) => {
+                    tracing::error!(%error, "an order cannot be sent");
+                    None
+                }
+            },
+        }
+    }
+
+    /// Resolves when the agent's certificate has run out; it should have renewed it long before.
+    async fn certificate_end(&self) {
+        loop {
+            let left = self.certificate_ends.saturating_since(clock::now());
+            if left.is_zero() {
+                return;
+            }
+            // In steps, because clocks are set.
+            tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        }
+    }
+
+    fn expired(&self, seat: &Seat) -> Farewell {
+        let text =
+            format!("the certificate of agent {} has expired at {}", seat.agent, self.certificate_ends);
+        Refusal::new(RefusalKind::Certificate, text).into()
+    }
+}
+
+impl Farewell {
+    fn frame(self) -> Option<control_frame::Frame> {
+        match self {
+            Self::Silent => None,
+            Self::Refused(refusal) => Some(control_frame::Frame::Refusal(refusal.into())),
+            Self::NotLeader(leader) => {
+                let leader = match leader {
+                    Leader::Elsewhere(address) => address.to_string(),
+                    Leader::Here | Leader::Unknown => String::new(),
+                };
+                Some(control_frame::Frame::NotLeader(NotLeader { leader }))
+            }
+        }
+    }
+}
+
+impl From<Refusal> for Farewell {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Untrusted> for Farewell {
+    fn from(why: Untrusted) -> Self {
+        Self::Refused(why.into())
+    }
+}
+
+/// The connection broke, or the agent sent what nobody reads.
+fn broken(status: &Status) -> Farewell {
+    match status.code() {
+        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
+            Refusal::new(RefusalKind::Malformed, format!("a message is too long: {}", status.message()))
+                .into()
+        }
+        _ => Farewell::Silent,
+    }
+}
+
+fn addresses(shared: &Shared) -> Vec<String> {
+    shared.ports.servers.borrow().iter().map(ToString::to_string).collect()
+}
+
+const fn say(frame: control_frame::Frame) -> ControlFrame {
+    ControlFrame { frame: Some(frame) }
+}

@@ -1,0 +1,67 @@
+//! How long each side waits for what.
+
+use std::time::Duration;
+
+/// Waits of both sides. The defaults are those of the guarantees; tests take shorter ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// For one address to accept a connection.
+    pub connect: Duration,
+    /// For the TLS handshake, on either side.
+    pub handshake: Duration,
+    /// For the first answer to any call.
+    pub answer: Duration,
+    /// Silence after which the other side is asked for a sign of life.
+    pub keepalive: Duration,
+    /// And how long it may take to give one.
+    pub keepalive_timeout: Duration,
+    /// The longest wait before a reconnect; the shortest is a twentieth of it. Spreads the agents of a dead leader.
+    pub reconnect: Duration,
+    /// The wait after a refusal, which will hardly be another one soon; between a half of it and the whole.
+    pub refused: Duration,
+    /// For an agent's older connection to prove that it is alive, when a newer one claims the same identity.
+    pub challenge: Duration,
+    /// For an agent to take up what it is called for.
+    pub call: Duration,
+    /// Between two tries to renew a certificate.
+    pub renew_retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            handshake: Duration::from_secs(5),
+            answer: Duration::from_secs(10),
+            keepalive: Duration::from_secs(2),
+            keepalive_timeout: Duration::from_secs(3),
+            reconnect: Duration::from_secs(2),
+            refused: Duration::from_secs(20),
+            challenge: Duration::from_secs(2),
+            call: Duration::from_secs(5),
+            renew_retry: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A point in `[low, high)` chosen by chance, so that many agents do not do the same at once.
+pub(crate) fn jitter(low: Duration, high: Duration) -> Duration {
+    // Without chance from the kernel, everybody waits longest: late, but never a storm of quick tries.
+    let Ok(seed) = kogge_host::seed::draw() else { return high };
+    let part = u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]);
+    low + high.saturating_sub(low).mul_f64(f64::from(part) / (f64::from(u32::MAX) + 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_stays_within_its_bounds_and_is_not_always_the_same() {
+        let (low, high) = (Duration::from_millis(100), Duration::from_secs(2));
+        let drawn: Vec<Duration> = (0..50).map(|_| jitter(low, high)).collect();
+        assert!(drawn.iter().all(|wait| (low..high).contains(wait)));
+        assert!(drawn.iter().any(|wait| *wait != drawn[0]));
+        assert_eq!(jitter(high, high), high);
+    }
+}

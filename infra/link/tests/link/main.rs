@@ -1,0 +1,15 @@
+//! Servers and agents over real sockets on the loopback interface, with TLS as shipped.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bed;
+mod blobs;
+mod certificates;
+mod clones;
+mod joining;
+mod leaders;
+mod reaching;
+mod renewal;
+mod sessions;
+mod silence;
+mod versions;

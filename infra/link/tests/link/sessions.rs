@@ -1,0 +1,128 @@
+//! Orders and reports.
+
+use kogge_link::{DialerConfig, ListenerConfig};
+use kogge_model::id::AgentId;
+use kogge_model::link::{FromAgent, ToControl};
+
+use super::bed::{Agent, Cluster, order, report, soon, timing};
+
+#[tokio::test]
+async fn orders_and_reports_go_both_ways_in_order() {
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    for number in 0..200 {
+        server.handle.send(&AgentId::new("a1"), order(number));
+    }
+    for number in 0..200 {
+        assert_eq!(agent.order().await, order(number));
+    }
+    let to_control = agent.link.to_control.clone();
+    let saying = async {
+        for number in 0..200 {
+            to_control.send(report("a1", number)).await.unwrap();
+        }
+    };
+    let hearing = async {
+        for number in 0..200 {
+            assert_eq!(server.report().await, report("a1", number));
+        }
+    };
+    tokio::join!(saying, hearing);
+}
+
+#[tokio::test]
+async fn an_open_session_is_a_sign_of_life() {
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    let heard = soon("a sign of life", server.incoming.recv()).await.unwrap();
+    assert_eq!(heard, FromAgent { agent: AgentId::new("a1"), body: ToControl::Heartbeat });
+    assert_eq!(*north.presence.events.lock().unwrap(), ["a1 came"]);
+    agent.link.handle.shutdown(super::bed::PATIENCE).await;
+    let gone = async {
+        while north.presence.events.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the end being noticed", gone).await;
+    assert_eq!(*north.presence.events.lock().unwrap(), ["a1 came", "a1 went"]);
+    assert!(server.handle.connected().is_empty());
+}
+
+#[tokio::test]
+async fn an_agent_cannot_speak_in_the_name_of_another() {
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    agent.link.to_control.send(report("a2", 1)).await.unwrap();
+    assert_eq!(agent.refusal().await.text, "agent a1 spoke in the name of agent a2");
+    agent.connected().await;
+    agent.link.to_control.send(report("a1", 2)).await.unwrap();
+    assert_eq!(server.report().await, report("a1", 2), "what a2 seemed to say went nowhere");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_ends_the_session_with_a_sentence_and_not_the_server() {
+    let north = Cluster::new("north");
+    let config = ListenerConfig { max_message_bytes: 2_000, ..Cluster::config() };
+    let mut server = north.server_with(config, None);
+    let mut agent = north.agent("a1", &[&server]);
+    let mut other = north.agent("a2", &[&server]);
+    agent.connected().await;
+    other.connected().await;
+    let mut long = report("a1", 1);
+    if let ToControl::Register { info, .. } = &mut long.body {
+        info.name = "x".repeat(3_000);
+    }
+    agent.link.to_control.send(long).await.unwrap();
+    let refusal = agent.refusal().await;
+    assert!(refusal.text.starts_with("a message is too long: "), "{refusal}");
+    other.link.to_control.send(report("a2", 2)).await.unwrap();
+    assert_eq!(server.report().await, report("a2", 2));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_take_its_orders_holds_up_nobody_else() {
+    let north = Cluster::new("north");
+    let server = north.server();
+    let narrow = DialerConfig {
+        capacity: 2,
+        timing: timing(),
+        ..DialerConfig::new(north.member("slow"), vec![server.address.clone()], "1")
+    };
+    let mut slow = Agent::start_with(narrow);
+    let mut quick = north.agent("quick", &[&server]);
+    slow.connected().await;
+    quick.connected().await;
+    for number in 0..5_000 {
+        server.handle.send(&AgentId::new("slow"), order(number));
+    }
+    server.handle.send(&AgentId::new("quick"), order(1));
+    assert_eq!(quick.order().await, order(1));
+    assert_eq!(slow.order().await, order(0));
+}
+
+#[tokio::test]
+async fn while_control_has_no_room_agents_wait_and_nothing_is_lost() {
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    // More than fits into all queues between the two.
+    let to_control = agent.link.to_control.clone();
+    let saying = async {
+        for number in 0..3_000 {
+            to_control.send(report("a1", number)).await.unwrap();
+        }
+    };
+    let hearing = async {
+        for number in 0..3_000 {
+            assert_eq!(server.report().await, report("a1", number));
+        }
+    };
+    soon("everything", async { tokio::join!(saying, hearing) }).await;
+}
