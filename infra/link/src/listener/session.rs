@@ -202,6 +202,7 @@ impl Session {
     }
 
     async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
+        // May tell what the welcome has told already, but loses no change between the two.
         let mut servers = self.shared.ports.servers.clone();
         loop {
             let frame = tokio::select! {
