@@ -70,6 +70,12 @@ pub struct Dialed {
     pub handle: DialerHandle,
 }
 
+/// The dialer's ends of the agent's channels. The agent's own end with these, when the link is gone for good.
+struct AgentEnd {
+    reports: mpsc::Receiver<FromAgent>,
+    orders: mpsc::Sender<FromControl>,
+}
+
 /// A running dialer. Clones are the same one; it ends with its group, or when the agent drops its channels.
 #[derive(Clone)]
 pub struct DialerHandle {
@@ -99,13 +105,13 @@ pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Resu
         servers: ArcSwap::from_pointee(config.servers.clone()),
         at: ArcSwapOption::empty(),
         state,
-        orders,
         calls: Arc::new(Semaphore::new(MAX_CALLS)),
         group: group.child("link to the servers"),
         config,
         ports,
     });
-    let running = run(Arc::clone(&shared), route, reports);
+    let agent = AgentEnd { reports, orders };
+    let running = run(Arc::clone(&shared), route, agent);
     shared.group.spawn("link to the servers", OnPanic::StopGroup, running);
     Ok(Dialed { to_control, from_control, handle: DialerHandle { shared } })
 }
@@ -136,12 +142,12 @@ impl DialerHandle {
 }
 
 /// Tries, attends, pauses, until the agent or its group has ended.
-async fn run(shared: Arc<Shared>, mut route: Route, mut reports: mpsc::Receiver<FromAgent>) {
+async fn run(shared: Arc<Shared>, mut route: Route, mut agent: AgentEnd) {
     let mut pause = Duration::ZERO;
     loop {
-        let Some(opened) = look(&shared, route.current(), pause, &mut reports).await else { break };
+        let Some(opened) = look(&shared, route.current(), pause, &mut agent.reports).await else { break };
         let outcome = match opened {
-            Ok(session) => session.attend(&mut reports).await,
+            Ok(session) => session.attend(&mut agent).await,
             Err(outcome) => outcome,
         };
         route.learn(&shared.servers.load());

@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::answer;
 use super::connection::{Client, flow};
 use super::renew;
 use super::shared::Shared;
 use super::state::LinkState;
+use super::{AgentEnd, answer};
 use crate::address::ServerAddress;
 use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES};
 use crate::codec::Codec;
@@ -120,18 +120,18 @@ impl Session {
     }
 
     /// Reports out, orders in, until something ends it.
-    pub(super) async fn attend(mut self, reports: &mut mpsc::Receiver<FromAgent>) -> Outcome {
+    pub(super) async fn attend(mut self, agent: &mut AgentEnd) -> Outcome {
         let (shared, client, out) = (Arc::clone(&self.shared), self.client.clone(), self.out.clone());
-        let codec = self.codec;
+        let (codec, AgentEnd { reports, orders }) = (self.codec, agent);
         tokio::select! {
             () = shared.group.cancelled() => Outcome::Closed,
-            outcome = self.hear() => outcome,
+            outcome = self.hear(orders) => outcome,
             outcome = tell(codec, reports, &out) => outcome,
             () = renew::keep_fresh(&shared, &client) => Outcome::Renewed,
         }
     }
 
-    async fn hear(&mut self) -> Outcome {
+    async fn hear(&mut self, orders: &mpsc::Sender<FromControl>) -> Outcome {
         loop {
             let frame = match self.inbound.message().await {
                 Ok(Some(frame)) => frame.frame,
@@ -140,7 +140,7 @@ impl Session {
             };
             match frame {
                 Some(control_frame::Frame::Order(order)) => {
-                    if self.obey(&order).is_err() {
+                    if self.obey(&order, orders).is_err() {
                         return Outcome::Closed;
                     }
                 }
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Hands an order on; an error means that the agent has ended.
-    fn obey(&self, order: &[u8]) -> Result<(), ()> {
+    fn obey(&self, order: &[u8], orders: &mpsc::Sender<FromControl>) -> Result<(), ()> {
         let order: FromControl = match self.codec.decode(order) {
             Ok(order) => order,
             Err(error) => {
@@ -172,7 +172,7 @@ impl Session {
                 return Ok(());
             }
         };
-        match self.shared.orders.try_send(order) {
+        match orders.try_send(order) {
             Err(mpsc::error::TrySendError::Closed(_)) => Err(()),
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::debug!("an order finds no room, and comes again");

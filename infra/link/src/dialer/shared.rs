@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use kogge_host::tasks::TaskGroup;
 use kogge_model::id::AgentId;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::config::{DialerConfig, DialerPorts};
 use super::connection::{self, DialError, Reached};
@@ -15,7 +15,6 @@ use super::state::LinkState;
 use crate::address::ServerAddress;
 use crate::identity::Identity;
 use crate::tls::Trust;
-use kogge_model::link::FromControl;
 
 pub(super) struct Shared {
     pub(super) config: DialerConfig,
@@ -30,7 +29,6 @@ pub(super) struct Shared {
     /// Where the server of the session is, or of the last one.
     pub(super) at: ArcSwapOption<ServerAddress>,
     pub(super) state: watch::Sender<LinkState>,
-    pub(super) orders: mpsc::Sender<FromControl>,
     pub(super) calls: Arc<Semaphore>,
     pub(super) group: TaskGroup,
 }

@@ -1,6 +1,6 @@
 //! Orders and reports.
 
-use kogge_link::{DialerConfig, ListenerConfig};
+use kogge_link::{DialerConfig, LinkState, ListenerConfig};
 use kogge_model::id::AgentId;
 use kogge_model::link::{FromAgent, ToControl};
 
@@ -125,4 +125,23 @@ async fn while_control_has_no_room_agents_wait_and_nothing_is_lost() {
         }
     };
     soon("everything", async { tokio::join!(saying, hearing) }).await;
+}
+
+#[tokio::test]
+async fn both_sides_of_the_agent_see_the_end_of_its_link() {
+    let north = Cluster::new("north");
+    let server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    agent.link.handle.shutdown(super::bed::PATIENCE).await;
+    assert_eq!(soon("the end", agent.link.from_control.recv()).await, None);
+    assert!(agent.link.to_control.send(report("a1", 1)).await.is_err());
+    assert_eq!(*agent.state.borrow(), LinkState::Closed);
+
+    let mut agent = north.agent("a2", &[&server]);
+    agent.connected().await;
+    let (to_control, mut from_control) = (agent.link.to_control, agent.link.from_control);
+    drop(to_control);
+    assert_eq!(soon("the end", from_control.recv()).await, None);
+    super::bed::until(&mut agent.state, |state| *state == LinkState::Closed).await;
 }
