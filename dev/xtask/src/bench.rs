@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PROGRAM")]
     kogge: Option<PathBuf>,
     /// Cargo's profile for what is built
-    #[arg(long, default_value = "release")]
+    #[arg(long, default_value = "shipped")]
     profile: String,
 }
 

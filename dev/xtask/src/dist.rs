@@ -54,12 +54,12 @@ fn build(target: &str) -> anyhow::Result<PathBuf> {
     talk("dist: building the static binary");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--package", "kogge", "--target", target]);
+    command.args(["build", "--profile", "shipped", "--locked", "--package", "kogge", "--target", target]);
     command.env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static");
     command.env("LIBSECCOMP_LINK_TYPE", "static").env("LIBSECCOMP_LIB_PATH", library_folder("libseccomp.a")?);
     run_program(command.current_dir(root()))?;
     let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(root().join(folder).join(target).join("release/kogge"))
+    Ok(root().join(folder).join(target).join("shipped/kogge"))
 }
 
 /// Where the C compiler finds a library; it repeats the bare name when it finds none.
