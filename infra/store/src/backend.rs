@@ -1,3 +1,4 @@
 //! The engines behind [`crate::Store`].
 
+pub mod etcd;
 pub mod redb;

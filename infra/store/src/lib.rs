@@ -21,7 +21,8 @@
 //! | a watch sees each change once and in order, or is told to list again (G3) | [`Change::Compacted`] |
 //! | only the leader's writes apply | [`Leadership::guard`] in each of them |
 //!
-//! Start reading at [`Store`], then at [`backend::redb`], the engine that needs no other program.
+//! Start reading at [`Store`], then at [`backend::redb`], the engine that needs no other program, and
+//! [`backend::etcd`], the one for clouds with several servers.
 
 pub mod backend;
 mod commit;
