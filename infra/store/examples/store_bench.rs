@@ -1,4 +1,5 @@
-//! Durable writes through the trait: `store_bench DIRECTORY CLIENTS SECONDS` prints one JSON object.
+//! Durable writes through the trait: `store_bench STATE CLIENTS SECONDS` prints one JSON object. The state is a
+//! directory for the embedded engine, or the address of an etcd.
 //!
 //! Each client waits for the acknowledgement of a put of 256 bytes before it makes the next one. Processor time is
 //! that of the whole process, clients included.
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kogge_store::backend::etcd::Etcd;
 use kogge_store::backend::redb::{Embedded, Options};
 use kogge_store::{Commit, Store};
 
@@ -49,12 +51,15 @@ fn cpu_time() -> std::io::Result<Duration> {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [directory, clients, seconds] = words.as_slice() else {
-        return Err("usage: store_bench DIRECTORY CLIENTS SECONDS".into());
+    let [state, clients, seconds] = words.as_slice() else {
+        return Err("usage: store_bench DIRECTORY|etcd://HOST:PORT/PREFIX CLIENTS SECONDS".into());
     };
     let (clients, time): (u64, _) = (clients.parse()?, Duration::from_secs(seconds.parse()?));
-    let store: Arc<dyn Store> =
-        Arc::new(Embedded::open(&PathBuf::from(directory), Options::default()).await?);
+    let store: Arc<dyn Store> = if state.starts_with("etcd") {
+        Arc::new(Etcd::open(state.parse()?).await?)
+    } else {
+        Arc::new(Embedded::open(&PathBuf::from(state), Options::default()).await?)
+    };
     load(&store, clients, Duration::from_millis(200)).await?;
     let (begun, before) = (Instant::now(), cpu_time()?);
     let writes = load(&store, clients, time).await? as f64;
