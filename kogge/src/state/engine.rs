@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kogge_cli::Failure;
 use kogge_store::Store;
+use kogge_store::backend::etcd::{self, Etcd};
 use kogge_store::backend::redb::{Embedded, OpenError, Options};
 
 use crate::told::failure;
@@ -18,6 +19,8 @@ const FILE: &str = "file:";
 pub(crate) enum Engine {
     /// The one of this program.
     Embedded(PathBuf),
+    /// An etcd cluster.
+    Etcd(etcd::Config),
 }
 
 /// Secrets stay out of it.
@@ -25,6 +28,11 @@ impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Embedded(directory) => write!(f, "{EMBEDDED}{}", directory.display()),
+            Self::Etcd(config) => {
+                let scheme = if config.tls.is_some() { "etcds" } else { "etcd" };
+                let hosts: Vec<String> = config.endpoints.iter().map(ToString::to_string).collect();
+                write!(f, "{scheme}://{}/{}", hosts.join(","), config.prefix)
+            }
         }
     }
 }
@@ -52,6 +60,11 @@ impl Engine {
             };
         }
         let scheme = line.split(':').next().unwrap_or_default();
+        if matches!(scheme, "etcd" | "etcds") {
+            let config =
+                line.parse().map_err(|error: etcd::AddressError| Failure::usage(error.to_string()))?;
+            return Ok(Self::Etcd(config));
+        }
         Err(Failure::usage(format!("there is no state engine {scheme:?}")).with_hint(FORMS))
     }
 
@@ -59,6 +72,13 @@ impl Engine {
     pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, Failure> {
         match self {
             Self::Embedded(directory) => open_embedded(directory).await,
+            Self::Etcd(config) => {
+                let opened = Etcd::open(config.clone()).await;
+                opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| {
+                    failure(&format!("cannot open {self}"), &error)
+                        .with_hint("running tasks are not touched; they go on without the state")
+                })
+            }
         }
     }
 }
@@ -97,6 +117,8 @@ mod tests {
         let own = Engine::choose(None, Path::new("/data")).unwrap();
         assert_eq!(own.to_string(), "embedded:/data/state");
         assert_eq!(choose("embedded:/elsewhere").unwrap(), "embedded:/elsewhere");
+        let secret = choose("etcd://root:secret@one:2379,two/shop").unwrap();
+        assert_eq!(secret, "etcd://one:2379,two:2379/shop", "no password is told");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "embedded:/from-file\n").unwrap();
         assert_eq!(choose(&format!("file:{}", file.path().display())).unwrap(), "embedded:/from-file");
@@ -106,6 +128,7 @@ mod tests {
     fn what_names_no_engine_is_refused_with_the_reason() {
         assert_eq!(choose("mysql://db").unwrap_err(), "there is no state engine \"mysql\"");
         assert_eq!(choose("embedded:").unwrap_err(), "embedded: names no directory");
+        assert!(choose("etcd:///prefix").unwrap_err().starts_with("etcd address: "));
         assert!(choose("file:/does/not/exist").unwrap_err().starts_with("cannot read the engine's address"));
     }
 }
