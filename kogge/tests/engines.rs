@@ -12,28 +12,49 @@ use kogge_testkit::{CloudUnderTest, wait};
 const KOGGE: &str = env!("CARGO_BIN_EXE_kogge");
 const SERVE: &str = "mkdir -p /tmp/www; echo up > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www";
 
-/// One etcd on this machine.
-struct Etcd {
+/// The program of an engine, on this machine.
+struct Engine {
     process: Child,
+    name: &'static str,
     address: String,
     _data: tempfile::TempDir,
 }
 
-impl Etcd {
-    fn start() -> Self {
+impl Engine {
+    fn etcd() -> Self {
         let data = tempfile::tempdir().unwrap();
         let ports = [free_port(), free_port()];
         let urls = ports.map(|port| format!("http://127.0.0.1:{port}"));
         let cluster = format!("default={}", urls[1]);
-        let process = Command::new("etcd")
+        let mut command = Command::new("etcd");
+        command
             .args(["--data-dir", &data.path().display().to_string(), "--log-level", "error"])
             .args(["--listen-client-urls", &urls[0], "--advertise-client-urls", &urls[0]])
             .args(["--listen-peer-urls", &urls[1], "--initial-advertise-peer-urls", &urls[1]])
-            .args(["--initial-cluster", &cluster])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self { process, address: format!("etcd://127.0.0.1:{}/clouds/test", ports[0]), _data: data }
+            .args(["--initial-cluster", &cluster]);
+        Self::start(command, "etcd", format!("etcd://127.0.0.1:{}/clouds/test", ports[0]), data)
+    }
+
+    fn zookeeper() -> Self {
+        let (data, port) = (tempfile::tempdir().unwrap(), free_port());
+        let file = data.path().join("zoo.cfg");
+        let text = format!(
+            "tickTime=500\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
+             admin.enableServer=false\n4lw.commands.whitelist=srvr\n",
+            data.path().display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .args(["-cp", "/usr/share/java/zookeeper.jar"])
+            .args(["org.apache.zookeeper.server.ZooKeeperServerMain", &file.display().to_string()]);
+        Self::start(command, "zookeeper", format!("zk://127.0.0.1:{port}/clouds/test"), data)
+    }
+
+    fn start(mut command: Command, name: &'static str, address: String, data: tempfile::TempDir) -> Self {
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { process, name, address, _data: data }
     }
 
     /// Sends it a signal by name.
@@ -43,7 +64,7 @@ impl Etcd {
     }
 }
 
-impl Drop for Etcd {
+impl Drop for Engine {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -64,7 +85,16 @@ fn answers(cloud: &CloudUnderTest) -> bool {
 
 #[test]
 fn a_cloud_moves_to_etcd_and_outlives_its_absence() {
-    let (cloud, etcd) = (CloudUnderTest::up(KOGGE), Etcd::start());
+    moves_and_outlives(&Engine::etcd());
+}
+
+#[test]
+fn a_cloud_moves_to_zookeeper_and_outlives_its_absence() {
+    moves_and_outlives(&Engine::zookeeper());
+}
+
+fn moves_and_outlives(engine: &Engine) {
+    let cloud = CloudUnderTest::up(KOGGE);
     cloud.load_busybox("box:1");
     cloud.ok(&[
         "deploy",
@@ -82,13 +112,13 @@ fn a_cloud_moves_to_etcd_and_outlives_its_absence() {
     let before = pids(&cloud);
     cloud.ok(&["down", "--keep-tasks"]);
     let own = format!("embedded:{}", cloud.data().join("state").display());
-    cloud.ok(&["state", "copy", "--from", &own, "--to", &etcd.address]);
-    assert_eq!(cloud.json(&["state", "check", "--state", &etcd.address])["engine"], "etcd");
-    cloud.start_with(&["--state", &etcd.address]);
+    cloud.ok(&["state", "copy", "--from", &own, "--to", &engine.address]);
+    assert_eq!(cloud.json(&["state", "check", "--state", &engine.address])["engine"], engine.name);
+    cloud.start_with(&["--state", &engine.address]);
     assert_eq!(pids(&cloud), before, "the move touches no task");
 
     // Away: no answer at all, for longer than the lease of the lead.
-    etcd.signal("STOP");
+    engine.signal("STOP");
     let written = Instant::now();
     let told = cloud.fails(&["scale", "web=3"]);
     assert!(told.contains("error: ") && written.elapsed() < PATIENCE, "{told}");
@@ -98,7 +128,7 @@ fn a_cloud_moves_to_etcd_and_outlives_its_absence() {
         (asked.elapsed() < Duration::from_secs(2)).then_some(told)
     });
     assert!(answers(&cloud), "requests reach the instances without the engine");
-    etcd.signal("CONT");
+    engine.signal("CONT");
     wait::until("writes go on by themselves", PATIENCE, || {
         cloud.run(&["scale", "web=2"]).status.success().then_some(())
     });
@@ -111,7 +141,7 @@ fn a_cloud_moves_to_etcd_and_outlives_its_absence() {
     wait::until("the cloud's process is gone", PATIENCE, || {
         (!cloud.run(&["status"]).status.success()).then_some(())
     });
-    cloud.start_with(&["--state", &etcd.address]);
+    cloud.start_with(&["--state", &engine.address]);
     assert_eq!(pids(&cloud), before);
     cloud.down();
 }

@@ -8,6 +8,7 @@ use kogge_cli::Failure;
 use kogge_store::Store;
 use kogge_store::backend::etcd::{self, Etcd};
 use kogge_store::backend::redb::{Embedded, OpenError, Options};
+use kogge_store::backend::zookeeper::{self, ZooKeeper};
 
 use crate::told::failure;
 
@@ -21,6 +22,8 @@ pub(crate) enum Engine {
     Embedded(PathBuf),
     /// An etcd cluster.
     Etcd(etcd::Config),
+    /// A ZooKeeper ensemble.
+    ZooKeeper(zookeeper::Config),
 }
 
 /// Secrets stay out of it.
@@ -33,6 +36,7 @@ impl fmt::Display for Engine {
                 let hosts: Vec<String> = config.endpoints.iter().map(ToString::to_string).collect();
                 write!(f, "{scheme}://{}/{}", hosts.join(","), config.prefix)
             }
+            Self::ZooKeeper(config) => write!(f, "{config}"),
         }
     }
 }
@@ -65,6 +69,11 @@ impl Engine {
                 line.parse().map_err(|error: etcd::AddressError| Failure::usage(error.to_string()))?;
             return Ok(Self::Etcd(config));
         }
+        if matches!(scheme, "zk" | "zks") {
+            let config =
+                line.parse().map_err(|error: zookeeper::ConfigError| Failure::usage(error.to_string()))?;
+            return Ok(Self::ZooKeeper(config));
+        }
         Err(Failure::usage(format!("there is no state engine {scheme:?}")).with_hint(FORMS))
     }
 
@@ -74,12 +83,18 @@ impl Engine {
             Self::Embedded(directory) => open_embedded(directory).await,
             Self::Etcd(config) => {
                 let opened = Etcd::open(config.clone()).await;
-                opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| {
-                    failure(&format!("cannot open {self}"), &error)
-                        .with_hint("running tasks are not touched; they go on without the state")
-                })
+                opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| self.closed(&error))
+            }
+            Self::ZooKeeper(config) => {
+                let opened = ZooKeeper::open(config, zookeeper::Options::default()).await;
+                opened.map(|store| Arc::new(store) as Arc<dyn Store>).map_err(|error| self.closed(&error))
             }
         }
+    }
+
+    fn closed(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        failure(&format!("cannot open {self}"), error)
+            .with_hint("running tasks are not touched; they go on without the state")
     }
 }
 
@@ -119,6 +134,8 @@ mod tests {
         assert_eq!(choose("embedded:/elsewhere").unwrap(), "embedded:/elsewhere");
         let secret = choose("etcd://root:secret@one:2379,two/shop").unwrap();
         assert_eq!(secret, "etcd://one:2379,two:2379/shop", "no password is told");
+        let secret = choose("zk://root:secret@one:2181,two/shop").unwrap();
+        assert_eq!(secret, "zk://root@one:2181,two:2181/shop", "no password is told");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "embedded:/from-file\n").unwrap();
         assert_eq!(choose(&format!("file:{}", file.path().display())).unwrap(), "embedded:/from-file");

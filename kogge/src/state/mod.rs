@@ -111,7 +111,7 @@ fn must_have_place(engine: &Engine) -> Result<(), Failure> {
         Engine::Embedded(directory) => {
             std::fs::create_dir_all(directory).map_err(|error| cannot("make", directory, &error))
         }
-        Engine::Etcd(_) => Ok(()),
+        Engine::Etcd(_) | Engine::ZooKeeper(_) => Ok(()),
     }
 }
 

@@ -11,7 +11,6 @@ use redb::{Database, DatabaseError, StorageError};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 
-
 use super::Options;
 use super::begin::begin;
 use super::data_file::{DataFile, Faults};
