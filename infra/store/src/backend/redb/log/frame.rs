@@ -212,7 +212,7 @@ mod tests {
         let long = vec![1; 5000];
         append(&mut log, 0, &[record(1, b"a"), record(2, b"b"), record(3, &long), record(4, b"d")]);
         // A checkpoint contains all four.
-        assert_eq!(numbers(&log, 4).unwrap(), []);
+        assert_eq!(numbers(&log, 4).unwrap(), [0u64; 0]);
         append(&mut log, 0, &[record(5, b"e")]);
         assert_eq!(numbers(&log, 4).unwrap(), [5]);
         append(&mut log, 4096, &[record(6, &long)]);
