@@ -1,5 +1,5 @@
 //! Durable writes through the trait: `store_bench STATE CLIENTS SECONDS` prints one JSON object. The state is a
-//! directory for the embedded engine, or the address of an etcd.
+//! directory for the embedded engine, or the address of an etcd or a ZooKeeper.
 //!
 //! Each client waits for the acknowledgement of a put of 256 bytes before it makes the next one. Processor time is
 //! that of the whole process, clients included.
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use kogge_store::backend::etcd::Etcd;
 use kogge_store::backend::redb::{Embedded, Options};
+use kogge_store::backend::zookeeper::{self, ZooKeeper};
 use kogge_store::{Commit, Store};
 
 const VALUE: [u8; 256] = [b'v'; 256];
@@ -52,11 +53,13 @@ fn cpu_time() -> std::io::Result<Duration> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [state, clients, seconds] = words.as_slice() else {
-        return Err("usage: store_bench DIRECTORY|etcd://HOST:PORT/PREFIX CLIENTS SECONDS".into());
+        return Err("usage: store_bench DIRECTORY|etcd://HOST:PORT/PREFIX|zk://HOST:PORT/PATH CLIENTS SECONDS".into());
     };
     let (clients, time): (u64, _) = (clients.parse()?, Duration::from_secs(seconds.parse()?));
     let store: Arc<dyn Store> = if state.starts_with("etcd") {
         Arc::new(Etcd::open(state.parse()?).await?)
+    } else if state.starts_with("zk") {
+        Arc::new(ZooKeeper::open(&state.parse()?, zookeeper::Options::default()).await?)
     } else {
         Arc::new(Embedded::open(&PathBuf::from(state), Options::default()).await?)
     };

@@ -22,7 +22,7 @@
 //! | only the leader's writes apply | [`Leadership::guard`] in each of them |
 //!
 //! Start reading at [`Store`], then at [`backend::redb`], the engine that needs no other program, and
-//! [`backend::etcd`], the one for clouds with several servers.
+//! [`backend::etcd`] or [`backend::zookeeper`], those for clouds with several servers.
 
 pub mod backend;
 mod commit;
