@@ -53,7 +53,9 @@ fn cpu_time() -> std::io::Result<Duration> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [state, clients, seconds] = words.as_slice() else {
-        return Err("usage: store_bench DIRECTORY|etcd://HOST:PORT/PREFIX|zk://HOST:PORT/PATH CLIENTS SECONDS".into());
+        return Err(
+            "usage: store_bench DIRECTORY|etcd://HOST:PORT/PREFIX|zk://HOST:PORT/PATH CLIENTS SECONDS".into(),
+        );
     };
     let (clients, time): (u64, _) = (clients.parse()?, Duration::from_secs(seconds.parse()?));
     let store: Arc<dyn Store> = if state.starts_with("etcd") {
