@@ -134,6 +134,7 @@ impl Embedded {
             log: opened.log,
             rest_at: None,
             leases_granted: 0,
+            open: None,
         };
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run());
         let writer = thread.map_err(|source| OpenError::Io { path: directory.to_owned(), source })?;

@@ -1,8 +1,9 @@
 //! When the data file is synced, so that the log can start again; and how a full disk is left behind.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use redb::Durability;
+use redb::{Durability, WriteTransaction};
 
 use super::begin::set;
 use super::group::Failed;
@@ -30,9 +31,9 @@ impl Writer {
     }
 
     /// The last thing before the data file is closed: it needs no log from now on.
-    pub(super) fn rest_for_good(&self) {
-        let rest = || -> Result<(), Failed> {
-            let txn = self.engine.begin_write(Durability::Immediate)?;
+    pub(super) fn rest_for_good(&mut self) {
+        let mut rest = || -> Result<(), Failed> {
+            let txn = self.begin_durable()?;
             set(&txn, &[(IN_LOG, 0)])?;
             Ok(txn.commit()?)
         };
@@ -47,7 +48,8 @@ impl Writer {
         if self.is_in_memory() {
             return Ok(false);
         }
-        self.engine.begin_write(Durability::Immediate)?.commit()?;
+        self.begin_durable()?.commit()?;
+        self.engine.is_ahead.store(false, Ordering::SeqCst);
         if self.is_in_memory() {
             return Ok(false);
         }
@@ -55,12 +57,21 @@ impl Writer {
         Ok(true)
     }
 
+    /// The open transaction, or a new one, to be synced.
+    fn begin_durable(&mut self) -> Result<WriteTransaction, Failed> {
+        let Some(mut txn) = self.open.take() else { return self.engine.begin_write(Durability::Immediate) };
+        txn.set_durability(Durability::Immediate)?;
+        Ok(txn)
+    }
+
     /// Opens the data file anew and does again, on the disk, what it did in memory.
-    fn leave_memory(&mut self) -> Result<(), Failed> {
+    pub(super) fn leave_memory(&mut self) -> Result<(), Failed> {
+        self.open = None;
         let reached = self.engine.reopen_file();
         let reached = reached.map_err(|error| Failed::Io(std::io::Error::other(error)))?;
         assert_eq!(reached.position.head, self.position.head, "the log holds all that was acknowledged");
         assert_eq!(reached.logged + 1, self.log.next(), "the log holds all that was acknowledged");
+        self.engine.is_ahead.store(false, Ordering::SeqCst);
         self.position = reached.position;
         if !self.is_in_memory() {
             self.log.restart();

@@ -1,6 +1,7 @@
 //! What callers, watchers and the writer share.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
@@ -32,6 +33,8 @@ pub(super) struct Engine {
     pub(super) queue: Queue,
     pub(super) feed: Feed,
     pub(super) database: RwLock<Option<Database>>,
+    /// Whether something was acknowledged that readers of the data file do not see yet.
+    pub(super) is_ahead: AtomicBool,
     pub(super) timers: Mutex<Timers>,
     pub(super) pins: Mutex<Pins>,
     pub(super) reads: Arc<Semaphore>,
@@ -56,6 +59,10 @@ impl Engine {
         self: &Arc<Self>,
         read: impl FnOnce(&Self) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
+        // Who reads rarely pays for those who write often: the writer keeps its transaction open otherwise.
+        if self.is_ahead.load(Ordering::SeqCst) && self.ask(Action::Show).await.is_err() {
+            return Err(self.why_unavailable().into());
+        }
         let permit = Arc::clone(&self.reads).acquire_owned().await;
         let permit = permit.map_err(|_| self.why_unavailable())?;
         let engine = Arc::clone(self);

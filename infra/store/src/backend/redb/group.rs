@@ -153,6 +153,11 @@ impl<'t> Group<'t> {
         Ok(())
     }
 
+    /// Whether there is anything to make durable.
+    pub(super) const fn has_changed(&self) -> bool {
+        self.has_changed
+    }
+
     /// Where it has come to.
     pub(super) const fn position(&self) -> Position {
         self.position

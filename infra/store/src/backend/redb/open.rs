@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use redb::{Database, DatabaseError, StorageError};
@@ -119,6 +120,7 @@ pub(super) fn open(directory: &Path, options: Options) -> Result<Opened, OpenErr
         queue: Queue::new(),
         feed: Feed::new(begun.reached.position.head),
         database: RwLock::new(Some(database)),
+        is_ahead: AtomicBool::new(false),
         timers: Mutex::new(begun.timers),
         pins: Mutex::new(Pins::default()),
         reads: Arc::new(Semaphore::new(READS_AT_ONCE)),

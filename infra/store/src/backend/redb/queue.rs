@@ -24,6 +24,8 @@ pub(super) enum Action {
     Revoke(LeaseId),
     /// Drop history.
     Compact { before: Revision },
+    /// Let readers of the data file see everything that was acknowledged.
+    Show,
 }
 
 /// What the writer answers.
@@ -179,6 +181,6 @@ fn weight_kib(action: &Action) -> u32 {
         Action::Commit(commit) => {
             1 + u32::try_from(log::commit_bytes(commit) / 1024).unwrap_or(BOUND_KIB - 1)
         }
-        Action::Grant { .. } | Action::Revoke(_) | Action::Compact { .. } => 1,
+        Action::Grant { .. } | Action::Revoke(_) | Action::Compact { .. } | Action::Show => 1,
     }
 }

@@ -1,7 +1,7 @@
 //! The one thread that changes the data file.
 //!
 //! ```text
-//! wait ──▶ take all that waits ──▶ apply in order ──▶ record, synced ──▶ commit ──▶ feed, then answers ──▶ wait
+//! wait ──▶ take all that waits ──▶ apply in order ──▶ record, synced ──▶ feed, then answers ──▶ wait
 //!               │                        │                  │
 //!               └── log full: checkpoint └── no space:      └── a failed sync: end for good
 //!                                            refuse the group
@@ -9,12 +9,17 @@
 //!
 //! It sleeps until a request comes, a lease is due, or a checkpoint is ([`super::checkpoint`]). Nothing is answered
 //! or shown to readers before the sync that covers it.
+//!
+//! One transaction of the data file stays open over many groups: to begin and commit one costs several times what a
+//! small change in it costs. It is committed when somebody reads ([`Action::Show`]) and at checkpoints. If it is lost,
+//! the log has all of it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use redb::Durability;
+use redb::{Durability, WriteTransaction};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +41,8 @@ pub(super) struct Writer {
     pub(super) bounds: HistoryBounds,
     pub(super) position: Position,
     pub(super) log: Log,
+    /// What is in the log, but not committed to the data file.
+    pub(super) open: Option<WriteTransaction>,
     /// When to make a checkpoint if nothing comes until then; there is something in the log.
     pub(super) rest_at: Option<Instant>,
     /// Lease ids are the epoch and a count, so they need no counter on disk.
@@ -55,6 +62,8 @@ struct Pending {
     results: Vec<Reply>,
     leases: Vec<LeaseChange>,
     compacted: Option<Revision>,
+    /// Somebody waits to read.
+    is_read: bool,
 }
 
 /// A group that failed as a whole.
@@ -79,6 +88,8 @@ impl Writer {
             engine.end("the writer of the state engine panicked");
         }
         engine.end("the state engine was closed");
+        // Nobody reads any more, and the log has it.
+        self.open = None;
         // Whoever came while it ended was not served.
         let rest = engine.queue.take(Some(Instant::now()), 0).requests;
         let replies = rest.into_iter().map(|request| request.reply).collect();
@@ -144,26 +155,46 @@ impl Writer {
         pending.replies = replies;
         self.make_room(most_bytes)?;
         let was_full = self.is_in_memory();
-        let txn = self.engine.begin_write(Durability::None)?;
+        let (txn, is_new) = match self.open.take() {
+            Some(txn) => (txn, false),
+            None => (self.engine.begin_write(Durability::None)?, true),
+        };
         let mut group = Group::begin(&txn, self.position)?;
         self.apply(&mut group, actions, ending, was_full, pending)?;
-        group.trim(self.bounds)?;
-        group.mark_logged(self.log.next())?;
-        let outcome = group.end();
-        if !outcome.has_changed {
-            txn.abort()?;
-            return Ok(outcome);
+        if group.has_changed() {
+            group.trim(self.bounds)?;
+            group.mark_logged(self.log.next())?;
         }
-        if self.is_in_memory() && !was_full {
+        let outcome = group.end();
+        if outcome.has_changed && self.is_in_memory() && !was_full {
             txn.abort()?;
             tracing::warn!("no space left for the state engine, writes are refused");
+            if !is_new {
+                self.leave_memory()?;
+            }
             return Err(Broken::NoSpace);
         }
-        self.log.append(outcome.position.head, &outcome.payload).map_err(Failed::Io)?;
-        // From here on the group counts, even if the data file has it in memory only.
-        txn.commit()?;
-        self.rest_at = Some(Instant::now() + QUIET);
+        if outcome.has_changed {
+            self.log.append(outcome.position.head, &outcome.payload).map_err(Failed::Io)?;
+            // From here on the group counts, even if the data file has it in memory only.
+            self.rest_at = Some(Instant::now() + QUIET);
+        }
+        self.keep_or_show(txn, is_new && !outcome.has_changed, pending.is_read)?;
         Ok(outcome)
+    }
+
+    /// What becomes of the transaction after a group.
+    fn keep_or_show(&mut self, txn: WriteTransaction, is_empty: bool, is_read: bool) -> Result<(), Failed> {
+        if is_empty {
+            txn.abort()?;
+        } else if is_read {
+            txn.commit()?;
+            self.engine.is_ahead.store(false, Ordering::SeqCst);
+        } else {
+            self.open = Some(txn);
+            self.engine.is_ahead.store(true, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     fn apply(
@@ -205,6 +236,10 @@ impl Writer {
                 }
                 pending.leases.push(LeaseChange::Ends(lease));
                 Ok(Ok(Done::Granted(lease)))
+            }
+            Action::Show => {
+                pending.is_read = true;
+                Ok(Ok(Done::At(group.position().head)))
             }
             Action::Compact { before } => {
                 group.compact(before)?;
@@ -250,7 +285,7 @@ fn takes_space(action: &Action) -> bool {
     match action {
         Action::Commit(commit) => commit.ops.iter().any(|op| matches!(op, Op::Put { .. })),
         Action::Grant { .. } => true,
-        Action::Revoke(_) | Action::Compact { .. } => false,
+        Action::Revoke(_) | Action::Compact { .. } | Action::Show => false,
     }
 }
 

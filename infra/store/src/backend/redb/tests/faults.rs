@@ -66,8 +66,10 @@ async fn a_full_disk_refuses_writes_and_goes_on_reading() {
         assert!(found.entry.is_some_and(|entry| entry.value.len() == 60_000));
         assert!(watch.next().await.is_some());
     }
-    let again = store.commit(Commit::new().put("f/more", "x")).await;
-    assert!(matches!(again, Err(CommitError::NoSpace)), "{again:?}");
+    for value in [vec![b'f'; 60_000], b"x".to_vec()] {
+        let again = store.commit(Commit::new().put("f/more", value)).await;
+        assert!(matches!(again, Err(CommitError::NoSpace)), "{again:?}");
+    }
     let lease = store.lease_grant(Duration::from_secs(60)).await;
     assert!(matches!(lease, Err(crate::LeaseError::NoSpace)), "{lease:?}");
     store.commit(Commit::new().delete("f/00000")).await.expect("deletes go on");
