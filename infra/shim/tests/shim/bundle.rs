@@ -8,12 +8,18 @@ use serde_json::{Value, json};
 
 pub(crate) const MEM_BYTES: u64 = 64 << 20;
 
+/// Copies a program that will be run. Another process does it: a child that a test beside this one forks meanwhile would
+/// hold the copy open for writing, and until it has become its own program nobody could run ours.
+pub(crate) fn copy_program(from: &str, to: &Path) {
+    assert!(std::process::Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 /// A root file system whose every program is busybox.
 pub(crate) fn make_rootfs(root: &Path) {
     for dir in ["bin", "proc", "sys", "dev", "tmp", "etc", "root"] {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    copy_program("/bin/busybox", &root.join("bin/busybox"));
     let programs = [
         "sh", "true", "false", "cat", "ls", "sleep", "echo", "id", "grep", "mkdir", "dd", "yes", "head",
         "kill", "tail", "stty", "mount", "env", "pwd", "printf", "readlink", "touch", "mknod", "tr", "wc",

@@ -100,8 +100,7 @@ fn the_program_of_shims_cannot_be_written_through_proc() {
     let mut fixture = Fixture::new(&["sleep", "1000"]);
     // A copy of its own: a program that other tests run cannot be written for another reason.
     let program = fixture.root().join("program");
-    // Copied by another process: a child that another test forks meanwhile must not hold it open for writing.
-    assert!(std::process::Command::new("cp").arg(SHIM).arg(&program).status().unwrap().success());
+    crate::bundle::copy_program(SHIM, &program);
     fixture.use_program(&program);
     let client = fixture.start();
     let shim = fixture.block_on(client.ping()).unwrap().shim_pid;
