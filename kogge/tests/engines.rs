@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::net::TcpListener;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use kogge_testkit::cloud::PATIENCE;
@@ -71,8 +72,17 @@ impl Drop for Engine {
     }
 }
 
+/// A port that nobody answers at, outside the range from which the kernel gives them away. It is not tried by listening: a
+/// child that the test beside this one forks meanwhile would hold it for a moment longer.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + u16::try_from(std::process::id() % 400).unwrap() * 10;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
+            return port;
+        }
+    }
 }
 
 fn pids(cloud: &CloudUnderTest) -> Vec<u64> {

@@ -148,10 +148,20 @@ fn free_port() -> u16 {
     let start = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
     loop {
         let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+        if !is_taken(port) {
             return port;
         }
     }
+}
+
+/// Looked up and not tried: a child that a test beside this one forks meanwhile would hold the tried port for a moment
+/// longer (proc(5), `/proc/net/tcp`).
+fn is_taken(port: u16) -> bool {
+    let end = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        let text = std::fs::read_to_string(table).unwrap_or_default();
+        text.lines().any(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&end)))
+    })
 }
 
 fn tcp(host_port: u16, container_port: u16) -> PublishedPort {

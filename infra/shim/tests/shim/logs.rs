@@ -56,7 +56,8 @@ fn a_flood_is_bounded_on_disk_counted_exactly_and_cheap() {
     assert!(ended.logged.bytes > 8 << 20, "{:?}", ended.logged);
     assert_eq!((accounted(&fixture), ended.log_lost), (ended.logged, LogCount::default()));
     let private = kogge_host::memory::footprint(shim).unwrap().private_bytes;
-    assert!(private < 2 << 20, "{private} bytes after a flood");
+    // Text that no other shim runs just then counts, too; what must not stay is the flood.
+    assert!(private < 4 << 20, "{private} bytes after a flood");
 }
 
 #[test]

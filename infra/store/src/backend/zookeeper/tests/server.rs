@@ -1,10 +1,10 @@
 //! Servers of our own: a process each, on ports of the loopback, gone with the test.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
@@ -146,8 +146,17 @@ pub(super) fn fresh_path(ports: &[u16]) -> Config {
     format!("zk://{}/test/{number}", hosts.join(",")).parse().unwrap()
 }
 
+/// A port that nobody answers at, outside the range from which the kernel gives them away: a server that is started
+/// again finds it free. It is not tried by listening: a child forked meanwhile would hold it for a moment longer.
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 16_000 + u16::try_from(std::process::id() % 60).unwrap() * 60;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpStream::connect(("127.0.0.1", port)).is_err() {
+            return port;
+        }
+    }
 }
 
 /// One server alone.
