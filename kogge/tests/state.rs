@@ -59,6 +59,11 @@ fn what_is_no_state_is_refused_and_changes_nothing() {
         let told = cloud.fails(words);
         assert!(told.contains("error: ") && told.contains(part), "{words:?} said {told}");
     }
+    let folder = cloud.scratch().join("no-state");
+    std::fs::create_dir(&folder).expect("a folder");
+    let told = cloud.fails(&["state", "check", "--state", &format!("embedded:{}", folder.display())]);
+    assert!(told.contains("there is no state"), "{told}");
+    assert_eq!(std::fs::read_dir(&folder).expect("it is there").count(), 0, "looking makes no state");
     let broken = cloud.scratch().join("broken");
     std::fs::write(&broken, b"KOGGE-STATE\x01 and then nothing of the kind").unwrap();
     let empty = format!("embedded:{}", cloud.data().join("empty").display());

@@ -36,6 +36,7 @@ mod leadership;
 mod lease;
 mod range;
 mod revision;
+mod sieve;
 pub mod snapshot;
 mod status;
 mod watch;

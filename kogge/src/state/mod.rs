@@ -3,14 +3,16 @@
 mod answer;
 mod engine;
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use kogge_cli::{BackupArgs, CopyArgs, Failure, Global, RestoreArgs, StateCommand};
 use kogge_client::DEFAULT_DATA_DIR;
 use kogge_control::state::{self, StateError};
+
+use kogge_store::backend::redb::is_store;
 
 pub(crate) use engine::Engine;
 
@@ -98,7 +100,7 @@ async fn copy(args: &CopyArgs, data: &Path) -> Result<Answer, Failure> {
 /// Looking must not make a new, empty state.
 fn must_exist(engine: &Engine) -> Result<(), Failure> {
     match engine {
-        Engine::Embedded(directory) if !directory.is_dir() => {
+        Engine::Embedded(directory) if !is_store(directory) => {
             Err(Failure::new(format!("there is no state in {}", directory.display()))
                 .with_hint("name the data directory with --data, or the engine with --state"))
         }
@@ -109,7 +111,9 @@ fn must_exist(engine: &Engine) -> Result<(), Failure> {
 fn must_have_place(engine: &Engine) -> Result<(), Failure> {
     match engine {
         Engine::Embedded(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| cannot("make", directory, &error))
+            // Secrets stand in it.
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+            made.map_err(|error| cannot("make", directory, &error))
         }
         Engine::Etcd(_) | Engine::ZooKeeper(_) => Ok(()),
     }

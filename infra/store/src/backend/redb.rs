@@ -74,7 +74,7 @@ use group::HistoryBounds;
 use queue::{Action, Done};
 use writer::Writer;
 
-pub use open::OpenError;
+pub use open::{OpenError, is_store};
 
 /// How much the embedded engine may take.
 #[derive(Debug, Clone, Copy)]

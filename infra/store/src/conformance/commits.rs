@@ -8,7 +8,8 @@ use crate::{Commit, CommitError, Consistency, Guard, Key, MAX_VALUE_BYTES, Range
 
 use super::{Rig, find, list, put};
 
-async fn increment(store: &Arc<dyn Store>, key: &Key) -> Revision {
+/// Adds one to a counter, however many others do.
+pub(crate) async fn increment(store: &dyn Store, key: &Key) -> Revision {
     loop {
         let found = store.get(key, Consistency::Linearizable).await.unwrap().entry;
         let (guard, value) = match &found {
@@ -34,7 +35,7 @@ pub(crate) async fn eight_writers_increment_to_the_exact_sum(rig: &impl Rig) {
         async move {
             let mut seen = Vec::new();
             for _ in 0..25 {
-                seen.push(increment(&store, &key).await);
+                seen.push(increment(&*store, &key).await);
             }
             assert!(seen.is_sorted_by(|a, b| a < b), "one writer's revisions only grow");
             seen

@@ -1,12 +1,12 @@
 //! A watch on the embedded engine: pulls from the feed's tail, or from the history when it is further behind.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream;
 use tokio::sync::watch::Receiver;
 
-use crate::{Batch, Change, Key, ReadError, Revision, Watch};
+use crate::sieve::Sieve;
+use crate::{Change, Key, ReadError, Revision, Watch};
 
 use super::engine::Engine;
 use super::feed::Head;
@@ -18,11 +18,7 @@ const STEP: usize = 256;
 struct Follower {
     engine: Arc<Engine>,
     head: Receiver<Head>,
-    prefix: Key,
-    /// The first revision not looked at yet.
-    next: Revision,
-    /// Found, not yet told; at most [`STEP`] + 1.
-    found: VecDeque<Change>,
+    sieve: Sieve,
     /// Nothing follows what was found.
     is_over: bool,
 }
@@ -30,8 +26,8 @@ struct Follower {
 /// Everything under `prefix` from revision `from` on.
 pub(super) fn follow(engine: Arc<Engine>, prefix: Key, from: Revision) -> Watch {
     let head = engine.feed.subscribe();
-    let next = from.max(Revision::ZERO.next());
-    let follower = Follower { engine, head, prefix, next, found: VecDeque::new(), is_over: false };
+    let sieve = Sieve::new(prefix, from);
+    let follower = Follower { engine, head, sieve, is_over: false };
     Watch::new(stream::unfold(follower, |mut follower| async move {
         let change = follower.step().await?;
         Some((change, follower))
@@ -41,21 +37,21 @@ pub(super) fn follow(engine: Arc<Engine>, prefix: Key, from: Revision) -> Watch 
 impl Follower {
     async fn step(&mut self) -> Option<Change> {
         loop {
-            if let Some(change) = self.found.pop_front() {
+            if let Some(change) = self.sieve.pop() {
                 return Some(change);
             }
             if self.is_over {
                 return None;
             }
             let head = *self.head.borrow_and_update();
-            if self.next == head.revision.next() {
+            if self.sieve.next() == head.revision.next() {
                 self.wait(head).await?;
                 continue;
             }
             match self.fetch().await {
                 // The writer is ahead of its own announcement; the announcement follows.
                 Ok(Past::Batches(batches)) if batches.is_empty() => self.wait(head).await?,
-                Ok(Past::Batches(batches)) => self.sift(&batches, head.revision),
+                Ok(Past::Batches(batches)) => self.sieve.sift(&batches, head.revision),
                 Ok(Past::Gone { oldest }) => {
                     self.is_over = true;
                     return Some(Change::Compacted { oldest });
@@ -77,29 +73,10 @@ impl Follower {
     }
 
     async fn fetch(&self) -> Result<Past, ReadError> {
-        let from = self.next;
+        let from = self.sieve.next();
         match self.engine.feed.since(from, STEP) {
             Some(batches) if !batches.is_empty() => Ok(Past::Batches(batches)),
             _ => self.engine.on_pool(move |engine| engine.past(from, STEP)).await,
-        }
-    }
-
-    /// Keeps what is under the prefix, and says how far it is when the end was not.
-    fn sift(&mut self, batches: &[Arc<Batch>], head: Revision) {
-        let mut told = Revision::ZERO;
-        for batch in batches {
-            assert_eq!(batch.revision, self.next, "the history has no gaps");
-            self.next = batch.revision.next();
-            let events: Vec<_> =
-                batch.events.iter().filter(|event| event.key().starts_with(&self.prefix)).cloned().collect();
-            if !events.is_empty() {
-                told = batch.revision;
-                self.found.push_back(Change::Batch(Batch { revision: batch.revision, events }));
-            }
-        }
-        let reached = batches.last().map_or(Revision::ZERO, |batch| batch.revision);
-        if reached > told && reached >= head {
-            self.found.push_back(Change::Progress(reached));
         }
     }
 }

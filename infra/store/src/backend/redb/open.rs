@@ -78,6 +78,12 @@ fn by(holder: Option<u32>) -> String {
     holder.map_or_else(String::new, |pid| format!(" by process {pid}"))
 }
 
+/// Whether `directory` holds a store, or held one. Opening makes one where there is none.
+#[must_use]
+pub fn is_store(directory: &Path) -> bool {
+    data_path(directory).exists() || marker_path(directory).exists()
+}
+
 pub(super) fn data_path(directory: &Path) -> PathBuf {
     directory.join("state.redb")
 }

@@ -12,7 +12,7 @@ mod server;
 use std::sync::Arc;
 
 use crate::conformance::{Rig, suite};
-use crate::{Commit, CommitError, Consistency, Guard, Key, Revision, Store};
+use crate::{Commit, Revision, Store};
 
 use super::{Config, Options, ZooKeeper};
 use server::shared;
@@ -40,25 +40,6 @@ mod conformance {
 
 async fn open(config: &Config) -> ZooKeeper {
     ZooKeeper::open(config, Options::default()).await.unwrap()
-}
-
-/// Adds one to a counter, however many others do.
-async fn increment(store: &ZooKeeper, key: &Key) -> Revision {
-    loop {
-        let found = store.get(key, Consistency::Linearizable).await.unwrap().entry;
-        let (guard, value) = match &found {
-            None => (Guard::Absent(key.clone()), 0),
-            Some(entry) => {
-                let value: u64 = std::str::from_utf8(&entry.value).unwrap().parse().unwrap();
-                (Guard::Modified(key.clone(), entry.modified), value)
-            }
-        };
-        match store.commit(Commit::new().when(guard).put(key.clone(), (value + 1).to_string())).await {
-            Ok(revision) => return revision,
-            Err(CommitError::Conflict { index: 0 }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 async fn put(store: &ZooKeeper, key: &str, value: &str) -> Revision {

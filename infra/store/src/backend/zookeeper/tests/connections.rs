@@ -9,7 +9,8 @@ use crate::{Batch, Change, Commit, CommitError, Consistency, Guard, Key, Range, 
 
 use super::proxy::Proxy;
 use super::server::shared;
-use super::{Config, Options, ZooKeeper, increment, open, put};
+use super::{Config, Options, ZooKeeper, open, put};
+use crate::conformance::commits::increment;
 
 const STEP: Duration = Duration::from_secs(30);
 const CUTS: u64 = 20;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use crate::{Change, Commit, Consistency, Event, Key, LeaseError, Range, Revision, Store};
 
 use super::server::shared;
-use super::{increment, open, put};
+use super::{open, put};
+use crate::conformance::commits::increment;
 
 const STEP: Duration = Duration::from_secs(30);
 
