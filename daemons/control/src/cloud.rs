@@ -20,6 +20,7 @@ use kogge_model::view::EventKind;
 use kogge_revisions::{Action, Author, Edit, Expected, Subtree, Tree, TreePath, Write};
 use kogge_services::{Change, Services};
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
@@ -51,6 +52,7 @@ pub(crate) struct Cloud {
     pub(crate) discovery: Discovery,
     pub(crate) journal: Journal,
     pub(crate) ended: EndedTasks,
+    pub(crate) access: Access,
     /// Services whose part of the catalog may be outdated.
     pub(crate) stale: BTreeSet<ServiceId>,
     /// Runs whose drain is being waited for.

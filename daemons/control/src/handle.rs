@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kogge_link::identity::Authority;
 use kogge_model::id::ClusterId;
 use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 use kogge_model::view::{DoorsView, EventView};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::access::Members;
 use crate::cloud::Cloud;
 use crate::job::Job;
 use crate::ports::{Images, TaskAccess};
@@ -38,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) images: Arc<dyn Images>,
     pub(crate) facts: Facts,
     pub(crate) cluster: ClusterId,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) members: watch::Receiver<Members>,
     pub(crate) down: watch::Sender<Option<Down>>,
 }
 
@@ -104,6 +108,18 @@ impl Handle {
     #[must_use]
     pub fn cluster(&self) -> &ClusterId {
         &self.inner.cluster
+    }
+
+    /// Whoever has a certificate of it is of this cluster.
+    #[must_use]
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.inner.authority
+    }
+
+    /// The machines that were let in, now and from now on.
+    #[must_use]
+    pub fn members(&self) -> watch::Receiver<Members> {
+        self.inner.members.clone()
     }
 
     /// Resolves, with the reason, when control has ended by itself.

@@ -3,6 +3,8 @@
 //! | key | record |
 //! |---|---|
 //! | `cluster` | [`ClusterRecord`]: identity and data format |
+//! | `access/authority` | the key and certificate that sign all others |
+//! | `access/token/<id>`, `access/member/<agent>` | invitations, and the machines that took one |
 //! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
 //! | `tree/revision/<20 digits>` | a revision |
 //! | `kernel/{agent,framework,task}/<id>`, `kernel/run` | the kernel's records |
@@ -31,6 +33,9 @@ pub(crate) struct ClusterRecord {
 }
 
 pub(crate) const CLUSTER: &str = "cluster";
+pub(crate) const AUTHORITY: &str = "access/authority";
+pub(crate) const TOKENS: &str = "access/token/";
+pub(crate) const MEMBERS: &str = "access/member/";
 pub(crate) const NODES: &str = "tree/node/";
 pub(crate) const REVISIONS: &str = "tree/revision/";
 pub(crate) const AGENTS: &str = "kernel/agent/";

@@ -11,11 +11,12 @@
 //!                    └─────────────────────────────────┘
 //! ```
 //!
-//! The state as a whole, without a leader, is the matter of [`state`].
+//! Who is let in stands in [`access`]. The state as a whole, without a leader, is the matter of [`state`].
 //!
 //! Start reading at [`start`] in `run.rs`, then `reactor.rs` (the order of effects) and `cloud.rs` (how the cores
 //! talk with each other).
 
+pub mod access;
 mod batch;
 mod change;
 mod cloud;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kogge_discovery::Discovery;
+use kogge_host::clock;
 use kogge_kernel::Kernel;
+use kogge_link::identity::{Authority, AuthorityError};
 use kogge_model::digest::Digest;
 use kogge_model::id::{ClusterId, Generation};
 use kogge_model::time::Timestamp;
@@ -14,6 +16,7 @@ use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, Range, Re
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::access::Access;
 use crate::cloud::{Cloud, Settings};
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
@@ -55,6 +58,9 @@ pub enum LoadError {
         /// The format in the store.
         found: u32,
     },
+    /// The authority is damaged, or none can be made.
+    #[error("the cluster has no authority")]
+    Authority(#[from] AuthorityError),
     /// The kernel gives no random numbers.
     #[error("cannot draw a seed")]
     Seed(#[source] std::io::Error),
@@ -90,6 +96,23 @@ pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<Clust
     let commit = Commit::new().when(Guard::Absent(key.clone())).put(key, value);
     store.commit(commit).await.map_err(LoadError::Found)?;
     Ok(record)
+}
+
+/// The cluster's authority, made now if there is none yet.
+pub(crate) async fn authority(
+    store: &dyn Store,
+    cluster: &ClusterId,
+    leads: Guard,
+) -> Result<Authority, LoadError> {
+    let key = Key::from(keys::AUTHORITY);
+    if let Some(entry) = store.get(&key, Consistency::Linearizable).await?.entry {
+        return Ok(Authority::from_pem(&parse(&entry)?)?);
+    }
+    let authority = Authority::create(cluster, clock::now())?;
+    let value = serde_json::to_vec(&authority.to_pem()).expect("a record is plain data");
+    let commit = Commit::new().when(leads).when(Guard::Absent(key.clone())).put(key, value);
+    store.commit(commit).await.map_err(LoadError::Found)?;
+    Ok(authority)
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> {
@@ -151,6 +174,7 @@ pub(crate) async fn cloud(store: &dyn Store, settings: Settings, now: Timestamp)
         discovery: Discovery::new(Generation(now.as_micros())),
         journal: Journal::restore(records(store, keys::DECISIONS).await?),
         ended: EndedTasks::restore(records(store, keys::ENDED).await?),
+        access: Access::restore(records(store, keys::TOKENS).await?, records(store, keys::MEMBERS).await?),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),
         settings,

@@ -23,6 +23,7 @@ use kogge_store::{CommitError, Leadership, Store};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Members;
 use crate::cloud::Cloud;
 use crate::job::{Answer, Job};
 use crate::load::{self, LoadError};
@@ -48,6 +49,8 @@ pub(crate) struct Wires {
     pub(crate) changed: watch::Sender<u64>,
     /// Why the reactor ended, if it did so by itself.
     pub(crate) ended: watch::Sender<Option<Reason>>,
+    /// Who belongs to the cluster, for its doors.
+    pub(crate) members: watch::Sender<Members>,
 }
 
 /// The loop and what it owns.
@@ -180,6 +183,9 @@ impl Reactor {
     fn publish(&mut self, news: Vec<EventView>) {
         if let Some(table) = self.cloud.refresh_routing() {
             self.wires.routing.send_replace(table);
+        }
+        if let Some(members) = self.cloud.access.take_news() {
+            self.wires.members.send_replace(members);
         }
         for (run, task) in self.cloud.take_new_drains() {
             self.await_drain(run, task);

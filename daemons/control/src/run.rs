@@ -10,6 +10,7 @@ use kogge_store::{CampaignError, Store};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use crate::access::Members;
 use crate::cloud::Settings;
 use crate::config::Config;
 use crate::handle::{Facts, Handle, Inner};
@@ -73,12 +74,14 @@ pub async fn start(
     let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
     let (cluster, term) = (record.cluster, Term(record.term_base.saturating_add(leadership.fence())));
     let settings = Settings { cluster: cluster.clone(), term, config };
+    let authority = Arc::new(load::authority(store.as_ref(), &cluster, leadership.guard()).await?);
     let cloud = load::cloud(store.as_ref(), settings, clock::now()).await?;
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
     let (events, _) = broadcast::channel(EVENTS);
     let (changed, changed_out) = watch::channel(0);
     let (ended, ended_out) = watch::channel(None);
+    let (members, members_out) = watch::channel(Members::default());
     let wires = Wires {
         jobs: jobs_in,
         agents: ports.agents,
@@ -90,6 +93,7 @@ pub async fn start(
         events: events.clone(),
         changed,
         ended,
+        members,
     };
     let reactor = Reactor { cloud, store, leadership, wires, next_event: 0, version: facts.version.clone() };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
@@ -102,6 +106,8 @@ pub async fn start(
         images: ports.images,
         facts,
         cluster,
+        authority,
+        members: members_out,
         down: watch::channel(None).0,
     };
     Ok(Handle { inner: Arc::new(inner) })
