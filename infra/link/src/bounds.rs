@@ -47,6 +47,12 @@ pub(crate) const MAX_PIECES: usize = 4;
 /// Blobs sent at once by one server; the others wait their turn.
 pub(crate) const MAX_FETCHES: usize = 64;
 
+/// Requests of other servers at once; more are turned away.
+pub(crate) const MAX_TUNNELS: usize = 1_024;
+
+/// The longest bulletin: a hundred thousand instances take a few MiB, packed.
+pub const MAX_BULLETIN_BYTES: usize = 64 << 20;
+
 /// How long a stranger's connection may last.
 pub(crate) const STRANGER_PATIENCE: Duration = Duration::from_secs(20);
 

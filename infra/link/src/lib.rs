@@ -10,12 +10,13 @@
 //!   │ dial()       │ ── Session: reports ▶  ◀ orders ─ │ listen()          │ ─▶ incoming
 //!   │   TaskDoor   │ ── Reach:   logs, exec, stats ──▶ │   .logs() .exec() │ ◀─ send(agent, order)
 //!   │   .fetch()   │ ◀─ Fetch:   blobs ─────────────── │   Blobs           │
+//!   │   .bulletin  │ ◀─ Follow:  the newest, notes ──▶ │   bulletin, Notes │
 //!   └──────────────┘ ── Join, Renew: certificates ───▶ └───────────────────┘
 //! ```
 //!
 //! Agents call, servers never do: an agent behind a firewall needs no door. The link may drop, repeat, delay and
 //! reorder messages when it breaks; it tells nobody, since every message that matters comes again until answered.
-//! Logs, programs and blobs travel on connections of their own, so none of them can hold up orders.
+//! Servers reach each other through the same door ([`ListenerHandle::tunnel`]). Logs, programs and blobs travel on connections of their own, so none of them can hold up orders.
 //!
 //! Start reading at [`listen`] and [`dial`]; the words on the wire stand in `proto/link.proto`.
 
@@ -35,14 +36,14 @@ mod version;
 mod wire;
 
 pub use address::{AddressError, DEFAULT_PORT, ServerAddress};
-pub use bounds::MAX_MESSAGE_BYTES;
+pub use bounds::{MAX_BULLETIN_BYTES, MAX_MESSAGE_BYTES};
 pub use dialer::{
     DialError, Dialed, DialerConfig, DialerError, DialerHandle, DialerPorts, JoinError, JoinWish, Joined,
     Keeper, LinkState, RemoteBlob, dial, join,
 };
 pub use listener::{
     Blob, Blobs, Gate, Impostor, JoinRefused, Joining, Leader, ListenerConfig, ListenerError, ListenerHandle,
-    ListenerPorts, Presence, RemoteLogs, ServerCertificateError, Signer, listen,
+    ListenerPorts, Notes, Presence, RemoteLogs, ServerCertificateError, Signer, Tunnels, listen,
 };
 pub use reach::{ExecLine, LogBatches, LogContent, LogEntry, LogWish, TaskDoor};
 pub use refusal::{Refusal, RefusalKind};

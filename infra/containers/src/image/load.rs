@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kogge_model::digest::Digest;
 use tokio::io::AsyncRead;
 
 use super::compression::HashingReader;
@@ -16,6 +17,8 @@ use super::record::ImageRecord;
 use super::reference::Reference;
 use super::source::directory::Directory;
 use super::source::docker_archive::{self, Found, descriptor};
+use super::source::intake::Intake;
+use super::source::peer::{Fetch, Peer};
 use super::source::registry::{Credentials, Pull};
 use super::source::spool::Spool;
 use super::source::upload::Upload;
@@ -78,17 +81,32 @@ impl ImageStore {
         is_pinned: bool,
     ) -> Result<ImageRecord, ImageError> {
         let mut lease = self.inner.leases.lease();
-        let pull = Pull {
-            reference,
-            credentials,
-            blobs: &self.inner.blobs,
-            limits: &self.inner.limits,
-            writers: &self.inner.uploads,
-        };
+        let pull = Pull { reference, credentials, intake: self.intake() };
         let manifest = Box::pin(pull.run(&mut lease)).await?;
         let names = vec![reference.clone()];
         let records = self.run(move |inner| inner.commit(&manifest, &names, is_pinned, &mut lease)).await?;
         Ok(records.into_iter().next().expect("one name gives one record"))
+    }
+
+    /// Fetches the image with that manifest from another machine's store, and names it.
+    ///
+    /// # Errors
+    /// When the other machine does not have it or stops sending, and as [`ImageStore::load_archive`].
+    pub async fn fetch(
+        &self,
+        peer: &Arc<dyn Peer>,
+        manifest: Digest,
+        name: Reference,
+    ) -> Result<ImageRecord, ImageError> {
+        let mut lease = self.inner.leases.lease();
+        let fetch = Fetch { peer, intake: self.intake() };
+        let manifest = Box::pin(fetch.run(manifest, &mut lease)).await?;
+        let records = self.run(move |inner| inner.commit(&manifest, &[name], false, &mut lease)).await?;
+        Ok(records.into_iter().next().expect("one name gives one record"))
+    }
+
+    fn intake(&self) -> Intake<'_> {
+        Intake { blobs: &self.inner.blobs, limits: &self.inner.limits, writers: &self.inner.uploads }
     }
 
     /// Makes an image of one layer from the plain tar stream `source`; used for base images.
@@ -178,7 +196,7 @@ impl Inner {
             "history": [{ "created_by": "kogge" }],
         });
         let document = serde_json::to_vec(&document).expect("a config is plain data");
-        lease.add(kogge_model::digest::Digest::of(&document));
+        lease.add(Digest::of(&document));
         let document = self.blobs.put(&document)?;
         let manifest = Manifest {
             schema_version: 2,

@@ -43,6 +43,7 @@ pub use load::LoadRequest;
 pub use manifest::{Descriptor, Index, Manifest, Platform};
 pub use record::ImageRecord;
 pub use reference::Reference;
+pub use source::peer::{Peer, PeerBlob};
 pub use source::registry::Credentials;
 pub use store::{DiskUse, Image, ImageStore};
 pub use user::ResolvedUser;

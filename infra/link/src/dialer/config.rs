@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use kogge_model::reason::Reason;
+use tokio::sync::watch;
 
 use crate::address::ServerAddress;
 use crate::identity::Identity;
@@ -48,6 +50,8 @@ impl DialerConfig {
 pub struct DialerPorts {
     /// The agent's tasks.
     pub tasks: Arc<dyn TaskDoor>,
+    /// What the agent makes of the bulletins; empty while it has nothing to say. Sent whenever it changes.
+    pub note: watch::Receiver<Bytes>,
     /// The agent's memory.
     pub keeper: Arc<dyn Keeper>,
 }

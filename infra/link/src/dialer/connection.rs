@@ -198,7 +198,7 @@ impl tower::Service<Request<Body>> for Connection {
 }
 
 /// A channel as the agent's half of a call; it ends when all senders are gone.
-pub(super) fn flow<T: Send + 'static>(
+pub(crate) fn flow<T: Send + 'static>(
     receiver: tokio::sync::mpsc::Receiver<T>,
 ) -> impl futures_util::Stream<Item = T> + Send + 'static {
     futures_util::stream::unfold(

@@ -11,6 +11,7 @@ mod answer;
 mod config;
 mod connection;
 mod fetch;
+mod follow;
 mod join;
 mod renew;
 mod route;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::link::{FromAgent, FromControl};
 use kogge_model::reason::Reason;
@@ -35,6 +37,7 @@ use crate::timing::jitter;
 
 pub use config::{DialerConfig, DialerPorts, Keeper};
 pub use connection::DialError;
+pub(crate) use connection::{connect, flow};
 pub use fetch::RemoteBlob;
 pub use join::{JoinError, JoinWish, Joined, join};
 pub use state::LinkState;
@@ -66,6 +69,8 @@ pub struct Dialed {
     pub to_control: mpsc::Sender<FromAgent>,
     /// What the agent is told.
     pub from_control: mpsc::Receiver<FromControl>,
+    /// The newest bulletin of the servers; empty until the first has come.
+    pub bulletin: watch::Receiver<Bytes>,
     /// The link itself.
     pub handle: DialerHandle,
 }
@@ -113,7 +118,10 @@ pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Resu
     let agent = AgentEnd { reports, orders };
     let running = run(Arc::clone(&shared), route, agent);
     shared.group.spawn("link to the servers", OnPanic::StopGroup, running);
-    Ok(Dialed { to_control, from_control, handle: DialerHandle { shared } })
+    let (bulletins, bulletin) = watch::channel(Bytes::new());
+    let following = follow::run(Arc::clone(&shared), bulletins);
+    shared.group.spawn("bulletins of the servers", OnPanic::StopGroup, following);
+    Ok(Dialed { to_control, from_control, bulletin, handle: DialerHandle { shared } })
 }
 
 impl DialerHandle {

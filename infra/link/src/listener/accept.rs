@@ -84,7 +84,8 @@ impl Reception {
             Err(_) => return tracing::debug!(%from, "a TLS handshake took too long"),
         };
         let caller = Caller { from, shown: shown(&stream) };
-        if caller.agent(self.shared.ports.signer.authority()).is_ok() {
+        let authority = self.shared.ports.signer.authority();
+        if caller.agent(authority).is_ok() || caller.server(authority).is_ok() {
             self.serve(stream, caller, self.shared.config.max_message_bytes).await;
             return;
         }

@@ -36,6 +36,13 @@ impl Caller {
         self.agent_at(authority, clock::now())
     }
 
+    /// The name of the server, if this is one of the cluster.
+    pub(crate) fn server(&self, authority: &AuthorityCertificate) -> Result<String, Untrusted> {
+        let shown = self.shown.as_ref().ok_or(Untrusted::Missing)?;
+        let look = Look { wanted: Role::Server, here: Role::Server, now: clock::now() };
+        Ok(authority.verify(shown, look)?.peer().id().to_owned())
+    }
+
     /// The agent, whose certificate may have run out, but not before `since`.
     pub(crate) fn late_agent(
         &self,

@@ -59,7 +59,10 @@ pub(super) async fn keep_fresh(shared: Arc<Shared>, shown: Arc<Shown>, mut ident
         if is_due {
             match issue(&*shared.ports.signer, identity.key(), &shared.config) {
                 Ok(fresh) => match shown.replace(&fresh) {
-                    Ok(()) => identity = fresh,
+                    Ok(()) => {
+                        shared.identity.store(Arc::new(fresh.clone()));
+                        identity = fresh;
+                    }
                     Err(error) => tracing::error!(%error, "cannot use the server's new certificate"),
                 },
                 Err(error) => tracing::error!(%error, "cannot renew the server's certificate"),

@@ -9,13 +9,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::{Caller, CertifiedAgent};
 use super::shared::Shared;
-use super::{admission, fetch, session};
-use crate::bounds::{MAX_FRAMES, MAX_PIECES};
+use super::{admission, fetch, follow, session, tunnel};
+use crate::bounds::{CHUNK_BYTES, MAX_FRAMES, MAX_PIECES};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::wire::link_server::Link;
 use crate::wire::{
-    AgentFrame, BlobPart, ControlFrame, FetchRequest, JoinAnswer, JoinRequest, ReachDown, ReachUp,
-    RenewAnswer, RenewRequest, reach_up,
+    AgentFrame, BlobPart, ControlFrame, FetchRequest, FollowDown, FollowUp, JoinAnswer, JoinRequest, Piece,
+    ReachDown, ReachUp, RenewAnswer, RenewRequest, reach_up,
 };
 
 /// One for each connection.
@@ -42,6 +42,8 @@ impl Door {
 impl Link for Door {
     type SessionStream = BoxStream<'static, Result<ControlFrame, Status>>;
     type ReachStream = BoxStream<'static, Result<ReachDown, Status>>;
+    type FollowStream = BoxStream<'static, Result<FollowDown, Status>>;
+    type TunnelStream = BoxStream<'static, Result<Piece, Status>>;
     type FetchStream = BoxStream<'static, Result<BlobPart, Status>>;
 
     async fn join(&self, request: Request<JoinRequest>) -> Result<Response<JoinAnswer>, Status> {
@@ -86,6 +88,39 @@ impl Link for Door {
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
         self.agent(&request)?;
         fetch::open(&self.shared, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn follow(
+        &self,
+        request: Request<Streaming<FollowUp>>,
+    ) -> Result<Response<Self::FollowStream>, Status> {
+        let agent = self.agent(&request)?.agent;
+        let (down, parts) = mpsc::channel(MAX_PIECES);
+        let following = follow::run(Arc::clone(&self.shared), agent, request.into_inner(), down);
+        self.shared.group.spawn("bulletins for an agent", OnPanic::Log, following);
+        Ok(Response::new(flow(parts)))
+    }
+
+    async fn tunnel(
+        &self,
+        request: Request<Streaming<Piece>>,
+    ) -> Result<Response<Self::TunnelStream>, Status> {
+        let server = Caller::of(&request).server(self.shared.ports.signer.authority());
+        let server = server.map_err(|why| Refusal::from(why).status())?;
+        let place = Arc::clone(&self.shared.tunnels).try_acquire_owned();
+        let place = place.map_err(|_| Status::resource_exhausted("too many requests of other servers"))?;
+        let (down, pieces) = mpsc::channel(MAX_PIECES);
+        let (ours, theirs) = tokio::io::duplex(CHUNK_BYTES);
+        let (inbound, token) = (request.into_inner(), self.shared.group.token());
+        self.shared.group.spawn("tunnel of a server", OnPanic::Log, async move {
+            let _place = place;
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = tunnel::carry(ours, inbound, down, Ok) => {}
+            }
+        });
+        self.shared.ports.tunnels.opened(&server, theirs);
+        Ok(Response::new(flow(pieces)))
     }
 }
 

@@ -4,7 +4,9 @@
 //!  accept ─▶ TLS ─▶ who is it? ─▶ Join · Renew            (admission)
 //!                                ├▶ Session ─▶ incoming    (session, sessions)
 //!                                ├▶ Reach ◀─ logs, exec    (calls, tasks)
-//!                                └▶ Fetch ◀─ blobs         (fetch)
+//!                                ├▶ Fetch ◀─ blobs         (fetch)
+//!                                ├▶ Follow ◀─ bulletins    (follow)
+//!                  another server ─▶ Tunnel ─▶ tunnels    (tunnel)
 //! ```
 
 mod accept;
@@ -15,17 +17,20 @@ mod certificate;
 mod config;
 mod door;
 mod fetch;
+mod follow;
 mod ports;
 mod session;
 mod sessions;
 mod shared;
 mod tasks;
+mod tunnel;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::id::AgentId;
 use kogge_model::link::FromControl;
@@ -34,13 +39,16 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::bounds::MAX_FETCHES;
+use crate::bounds::{MAX_FETCHES, MAX_TUNNELS};
 use crate::identity::PrivateKey;
 use crate::tls::{self, Shown};
 
 pub use certificate::ServerCertificateError;
 pub use config::ListenerConfig;
-pub use ports::{Blob, Blobs, Gate, Impostor, JoinRefused, Joining, Leader, ListenerPorts, Presence, Signer};
+pub use ports::{
+    Blob, Blobs, Gate, Impostor, JoinRefused, Joining, Leader, ListenerPorts, Notes, Presence, Signer,
+    Tunnels,
+};
 pub use tasks::RemoteLogs;
 
 use sessions::{Say, Sessions};
@@ -85,6 +93,8 @@ pub fn listen(
         sessions: Arc::new(Sessions::default()),
         calls: calls::Calls::default(),
         fetches: Arc::new(Semaphore::new(MAX_FETCHES)),
+        tunnels: Arc::new(Semaphore::new(MAX_TUNNELS)),
+        identity: ArcSwap::from_pointee(identity.clone()),
         group: group.child("door for agents"),
     });
     let keeping = certificate::keep_fresh(Arc::clone(&shared), shown, identity);

@@ -11,6 +11,7 @@ use kogge_model::id::AgentId;
 use kogge_model::link::FromAgent;
 use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
+use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 
 use std::sync::Arc;
@@ -36,6 +37,12 @@ pub struct ListenerPorts {
     pub blobs: Arc<dyn Blobs>,
     /// Who wants to know which agents are connected.
     pub presence: Arc<dyn Presence>,
+    /// What all agents shall know the newest of; empty while there is none. At most [`crate::MAX_BULLETIN_BYTES`].
+    pub bulletin: watch::Receiver<Bytes>,
+    /// Who hears what agents make of it.
+    pub notes: Arc<dyn Notes>,
+    /// Who answers other servers.
+    pub tunnels: Arc<dyn Tunnels>,
     /// Where reports go. While it is full, agents wait.
     pub incoming: mpsc::Sender<FromAgent>,
 }
@@ -154,4 +161,18 @@ pub struct Impostor {
     pub connected: SocketAddr,
     /// Where the refused one came from.
     pub refused: SocketAddr,
+}
+
+/// Hears what agents make of the bulletins. Nothing here may block.
+pub trait Notes: Send + Sync {
+    /// The newest of an agent.
+    fn heard(&self, agent: &AgentId, note: Bytes);
+    /// The agent follows no more, or not on the connection it did.
+    fn gone(&self, agent: &AgentId);
+}
+
+/// Answers other servers.
+pub trait Tunnels: Send + Sync {
+    /// A byte stream of the server of that name. Must not block.
+    fn opened(&self, server: &str, stream: DuplexStream);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use kogge_host::tasks::TaskGroup;
 use tokio::sync::Semaphore;
 
@@ -9,6 +10,7 @@ use super::calls::Calls;
 use super::config::ListenerConfig;
 use super::ports::ListenerPorts;
 use super::sessions::Sessions;
+use crate::identity::Identity;
 
 pub(crate) struct Shared {
     pub(crate) config: ListenerConfig,
@@ -16,5 +18,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) calls: Calls,
     pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) tunnels: Arc<Semaphore>,
+    /// What this server shows to other servers.
+    pub(crate) identity: ArcSwap<Identity>,
     pub(crate) group: TaskGroup,
 }

@@ -14,8 +14,8 @@ use kogge_link::identity::{Authority, Identity, Lifetime, Peer, PrivateKey, Role
 use kogge_link::token::{self, Accepted, Refused, Token, TokenRecord};
 use kogge_link::{
     Blob, Blobs, Dialed, DialerConfig, DialerPorts, ExecLine, Gate, Impostor, JoinRefused, Joining, Keeper,
-    Leader, LinkState, ListenerConfig, ListenerHandle, ListenerPorts, LogBatches, LogWish, Presence,
-    ServerAddress, Signer, TaskDoor, Timing, dial, listen,
+    Leader, LinkState, ListenerConfig, ListenerHandle, ListenerPorts, LogBatches, LogWish, Notes, Presence,
+    ServerAddress, Signer, TaskDoor, Timing, Tunnels, dial, listen,
 };
 use kogge_model::digest::Digest;
 use kogge_model::id::{AgentId, ClusterId, TaskId, Term};
@@ -24,6 +24,8 @@ use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 use kogge_model::view::exec::ExecRequest;
 use tokio::sync::{mpsc, watch};
+
+use crate::following::{Echo, Noted};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -36,10 +38,10 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until the link's state is as wanted.
-pub(crate) async fn until(
-    state: &mut watch::Receiver<LinkState>,
-    wanted: impl Fn(&LinkState) -> bool,
-) -> LinkState {
+pub(crate) async fn until<T: Clone + std::fmt::Debug>(
+    state: &mut watch::Receiver<T>,
+    wanted: impl Fn(&T) -> bool,
+) -> T {
     let last = state.clone();
     match tokio::time::timeout(PATIENCE, state.wait_for(wanted)).await {
         Ok(state) => state.expect("the link lives").clone(),
@@ -68,6 +70,8 @@ pub(crate) struct Cluster {
     pub(crate) gate: Arc<TestGate>,
     pub(crate) presence: Arc<Heard>,
     pub(crate) blobs: Arc<TestBlobs>,
+    pub(crate) notes: Arc<Noted>,
+    pub(crate) tunnels: Arc<Echo>,
 }
 
 /// A server of it.
@@ -76,6 +80,7 @@ pub(crate) struct Server {
     pub(crate) incoming: mpsc::Receiver<FromAgent>,
     pub(crate) leader: watch::Sender<Leader>,
     pub(crate) servers: watch::Sender<Vec<ServerAddress>>,
+    pub(crate) bulletin: watch::Sender<Bytes>,
     pub(crate) address: ServerAddress,
     group: TaskGroup,
 }
@@ -84,6 +89,7 @@ pub(crate) struct Server {
 pub(crate) struct Agent {
     pub(crate) link: Dialed,
     pub(crate) keeper: Arc<Kept>,
+    pub(crate) note: watch::Sender<Bytes>,
     pub(crate) state: watch::Receiver<LinkState>,
 }
 
@@ -92,7 +98,14 @@ impl Cluster {
         let authority = Arc::new(Authority::create(&ClusterId::new(name), clock::now()).unwrap());
         let gate =
             Arc::new(TestGate { authority: authority.certificate().fingerprint(), ..TestGate::default() });
-        Self { authority, gate, presence: Arc::default(), blobs: Arc::default() }
+        Self {
+            authority,
+            gate,
+            presence: Arc::default(),
+            blobs: Arc::default(),
+            notes: Arc::default(),
+            tunnels: Arc::default(),
+        }
     }
 
     pub(crate) fn config() -> ListenerConfig {
@@ -116,6 +129,7 @@ impl Cluster {
         let (incoming_sender, incoming) = mpsc::channel(16);
         let (leader, leading) = watch::channel(Leader::Here);
         let (servers, listed) = watch::channel(Vec::new());
+        let (bulletin, bulletins) = watch::channel(Bytes::new());
         let ports = ListenerPorts {
             gate: Arc::clone(&self.gate) as Arc<dyn Gate>,
             signer,
@@ -123,6 +137,9 @@ impl Cluster {
             servers: listed,
             blobs: Arc::clone(&self.blobs) as Arc<dyn Blobs>,
             presence: Arc::clone(&self.presence) as Arc<dyn Presence>,
+            bulletin: bulletins,
+            notes: Arc::clone(&self.notes) as Arc<dyn Notes>,
+            tunnels: Arc::clone(&self.tunnels) as Arc<dyn Tunnels>,
             incoming: incoming_sender,
         };
         let group = TaskGroup::new("server");
@@ -131,7 +148,7 @@ impl Cluster {
         let handle = listen(socket, config, ports, &group).unwrap();
         let address = ServerAddress::from(handle.address());
         servers.send_replace(vec![address.clone()]);
-        Server { handle, incoming, leader, servers, address, group }
+        Server { handle, incoming, leader, servers, bulletin, address, group }
     }
 
     /// An identity without joining.
@@ -193,10 +210,11 @@ impl Agent {
 
     pub(crate) fn start_among(config: DialerConfig, tasks: Arc<dyn TaskDoor>) -> Self {
         let keeper = Arc::new(Kept::default());
-        let ports = DialerPorts { tasks, keeper: Arc::clone(&keeper) as Arc<dyn Keeper> };
+        let (note, notes) = watch::channel(Bytes::new());
+        let ports = DialerPorts { tasks, note: notes, keeper: Arc::clone(&keeper) as Arc<dyn Keeper> };
         let link = dial(config, ports, &TaskGroup::new("agent")).unwrap();
         let state = link.handle.state();
-        Self { link, keeper, state }
+        Self { link, keeper, note, state }
     }
 
     pub(crate) async fn connected(&mut self) -> LinkState {

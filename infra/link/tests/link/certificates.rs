@@ -1,5 +1,6 @@
 //! Certificates that are not good enough, on either side.
 
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,7 +72,11 @@ async fn an_operator_cannot_pass_for_an_agent() {
     let server = north.server();
     let operator = north.identity(Role::Operator, "ann", clock::now(), Lifetime::default());
     let config = DialerConfig::new(operator, vec![server.address.clone()], "1");
-    let ports = DialerPorts { tasks: Arc::new(NoTasks), keeper: Arc::new(Kept::default()) };
+    let ports = DialerPorts {
+        tasks: Arc::new(NoTasks),
+        keeper: Arc::new(Kept::default()),
+        note: watch::channel(Bytes::new()).1,
+    };
     let refused = dial(config, ports, &TaskGroup::new("agent"));
     assert!(matches!(refused, Err(DialerError::NoAgent { peer }) if peer == "operator ann"));
 }

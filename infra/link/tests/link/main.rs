@@ -6,6 +6,7 @@ mod bed;
 mod blobs;
 mod certificates;
 mod clones;
+mod following;
 mod hostile;
 mod joining;
 mod leaders;

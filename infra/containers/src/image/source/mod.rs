@@ -2,7 +2,9 @@
 
 pub(crate) mod directory;
 pub(crate) mod docker_archive;
+pub(crate) mod intake;
 pub(crate) mod oci_layout;
+pub(crate) mod peer;
 pub(crate) mod registry;
 pub(crate) mod spool;
 pub(crate) mod upload;

@@ -10,20 +10,16 @@ use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
-use tokio::sync::mpsc;
 
-use super::super::blob::{BlobStore, check};
+use super::super::blob::check;
 use super::super::error::ImageError;
 use super::super::lease::Lease;
-use super::super::limits::Limits;
 use super::super::manifest::{ACCEPTED, Descriptor, Document, MAX_DOCUMENT_BYTES};
 use super::super::reference::Reference;
-use crate::workers::Workers;
+use super::intake::Intake;
 
 /// Layers fetched at the same time.
 const PARALLEL_LAYERS: usize = 3;
-/// Chunks between the network and the disk; when they are full, the network waits.
-const CHUNKS: usize = 16;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Name and password for a registry.
@@ -46,9 +42,7 @@ impl std::fmt::Debug for Credentials {
 pub(crate) struct Pull<'a> {
     pub(crate) reference: &'a Reference,
     pub(crate) credentials: Option<&'a Credentials>,
-    pub(crate) blobs: &'a BlobStore,
-    pub(crate) limits: &'a Limits,
-    pub(crate) writers: &'a Workers,
+    pub(crate) intake: Intake<'a>,
 }
 
 struct Session<'a> {
@@ -87,7 +81,7 @@ impl Pull<'_> {
         let config = ClientConfig {
             protocol,
             connect_timeout: Some(CONNECT_TIMEOUT),
-            read_timeout: Some(Duration::from_secs(self.limits.idle_seconds)),
+            read_timeout: Some(Duration::from_secs(self.intake.limits.idle_seconds)),
             user_agent: concat!("kogge/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
@@ -137,12 +131,8 @@ impl Session<'_> {
     }
 
     async fn blob(&self, part: Descriptor) -> Result<(), ImageError> {
-        if self.pull.blobs.size(&part.digest).is_some() {
+        if self.pull.intake.is_here(&part)? {
             return Ok(());
-        }
-        if part.size > self.pull.limits.blob_bytes {
-            let limit = self.pull.limits.blob_bytes;
-            return Err(ImageError::TooLarge { what: format!("blob {}", part.digest), limit, unit: "bytes" });
         }
         let asked = OciDescriptor {
             media_type: part.media_type.clone(),
@@ -151,29 +141,7 @@ impl Session<'_> {
             ..OciDescriptor::default()
         };
         let pulled = self.client.pull_blob_stream(&self.address, &asked).await;
-        let mut stream = pulled.map_err(|source| self.pull.failed(source))?.stream;
-        let (chunks, mut incoming) = mpsc::channel::<Bytes>(CHUNKS);
-        let (blobs, digest, size) = (self.pull.blobs.clone(), part.digest, part.size);
-        let writing = self.pull.writers.run(move || {
-            let mut writer = blobs.write(size)?;
-            while let Some(chunk) = incoming.blocking_recv() {
-                writer.append(&chunk)?;
-            }
-            // A stream that broke off shows here as a wrong digest, and nothing is kept.
-            blobs.keep(writer, Some(&digest)).map(drop)
-        });
-        let reading = async move {
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(ImageError::read(&format!("blob {digest}")))?;
-                if chunks.send(chunk).await.is_err() {
-                    // The writer has given up; its error is the one to tell.
-                    break;
-                }
-            }
-            Ok(())
-        };
-        let (written, read) = tokio::join!(writing, reading);
-        // A broken stream also fails the digest: tell the cause, not the consequence.
-        read.and(written)
+        let pieces = pulled.map_err(|source| self.pull.failed(source))?.stream;
+        self.pull.intake.take(&part, pieces).await
     }
 }
