@@ -40,8 +40,13 @@ pub trait ToAgents: Send + Sync {
 pub trait TaskAccess: Send + Sync {
     /// Captured lines of `tasks`, merged by time. With `follow`, lines of tasks that come later are not among them.
     fn logs(&self, tasks: Vec<LogSubject>, wish: LogWish) -> Pending<'_, Result<Flow<LogLineView>, Reason>>;
-    /// Runs a program inside a running task.
-    fn exec(&self, task: TaskId, request: ExecRequest) -> Pending<'_, Result<ExecSession, Reason>>;
+    /// Runs a program inside a running task of `agent`.
+    fn exec(
+        &self,
+        agent: AgentId,
+        task: TaskId,
+        request: ExecRequest,
+    ) -> Pending<'_, Result<ExecSession, Reason>>;
 }
 
 /// A task whose lines are wanted, with the names people know it by.
@@ -49,6 +54,8 @@ pub trait TaskAccess: Send + Sync {
 pub struct LogSubject {
     /// The task.
     pub task: TaskId,
+    /// Where it runs or ran.
+    pub agent: AgentId,
     /// The service, told short.
     pub service: String,
     /// The instance, told short.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use kogge_model::caller::Caller;
-use kogge_model::id::TaskId;
+use kogge_model::id::{AgentId, TaskId};
 use kogge_model::name::InstanceId;
 use kogge_model::reason::Reason;
 use kogge_model::view::exec::ExecRequest;
@@ -50,8 +50,8 @@ impl Handle {
         if request.argv.is_empty() {
             return Err(Refusal::field("argv", "is empty: name a program"));
         }
-        let task = self.look(move |cloud, _| cloud.running_task(&instance)).await?;
-        self.inner.tasks.exec(task, request).await.map_err(Refusal::Unavailable)
+        let (agent, task) = self.look(move |cloud, _| cloud.running_task(&instance)).await?;
+        self.inner.tasks.exec(agent, task, request).await.map_err(Refusal::Unavailable)
     }
 
     /// All images that are here.
@@ -191,8 +191,8 @@ fn lagged(count: u64) -> EventView {
 }
 
 impl crate::cloud::Cloud {
-    /// The task of a running instance.
-    pub(crate) fn running_task(&self, name: &str) -> Result<TaskId, Refusal> {
+    /// The task of a running instance, and where it runs.
+    pub(crate) fn running_task(&self, name: &str) -> Result<(AgentId, TaskId), Refusal> {
         let wanted: Option<InstanceId> = name.parse().ok();
         let service = match &wanted {
             Some(instance) => instance.service.clone(),
@@ -204,7 +204,7 @@ impl crate::cloud::Cloud {
         let running = self.instances_of(&service).find(|instance| {
             instance.is_running && wanted.as_ref().is_none_or(|wanted| wanted.number == instance.number)
         });
-        running.map(|instance| instance.task.clone()).ok_or_else(|| {
+        running.map(|instance| (instance.agent.clone(), instance.task.clone())).ok_or_else(|| {
             let reason = Reason::new(format!("no instance of {name} is running"));
             Refusal::Conflict(reason.with_hint(format!("kogge why {service}")))
         })
@@ -221,6 +221,7 @@ impl crate::cloud::Cloud {
             for instance in self.all_instances_of(service).filter(of_number) {
                 subjects.push(LogSubject {
                     task: instance.task.clone(),
+                    agent: instance.agent.clone(),
                     service: service.to_string(),
                     instance: format!("{service}.{}", instance.number),
                 });

@@ -2,7 +2,7 @@
 
 use kogge_agent::AgentHandle;
 use kogge_control::ports::{ExecSession, Flow, LogSubject, LogWish, Pending, TaskAccess};
-use kogge_model::id::TaskId;
+use kogge_model::id::{AgentId, TaskId};
 use kogge_model::reason::Reason;
 use kogge_model::view::LogLineView;
 use kogge_model::view::exec::ExecRequest;
@@ -29,7 +29,12 @@ impl TaskAccess for AgentTasks {
         Box::pin(async move { super::task_logs::open(self.agent()?, tasks, wish).await })
     }
 
-    fn exec(&self, task: TaskId, request: ExecRequest) -> Pending<'_, Result<ExecSession, Reason>> {
+    fn exec(
+        &self,
+        _agent: AgentId,
+        task: TaskId,
+        request: ExecRequest,
+    ) -> Pending<'_, Result<ExecSession, Reason>> {
         Box::pin(async move {
             let session = self.agent()?.exec(&task, request).await?;
             Ok(ExecSession { input: session.input, output: session.output })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kogge_model::id::TaskId;
+use kogge_model::id::{AgentId, TaskId};
 use kogge_model::name::{AppId, InstanceId, ServiceId};
 use kogge_model::reason::Reason;
 use kogge_model::task::{PortBinding, TaskState};
@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 pub(crate) struct InstanceFacts<'a> {
     pub(crate) number: u32,
     pub(crate) task: &'a TaskId,
+    pub(crate) agent: &'a AgentId,
     pub(crate) is_running: bool,
 }
 
@@ -56,6 +57,7 @@ impl Cloud {
             Some(InstanceFacts {
                 number: instance.number(),
                 task: &attempt.task,
+                agent: &attempt.agent,
                 is_running: matches!(attempt.state, TaskState::Running(_)),
             })
         })
@@ -70,6 +72,7 @@ impl Cloud {
         let ended = self.ended.of(service).map(|ended| InstanceFacts {
             number: ended.instance.number,
             task: &ended.task,
+            agent: &ended.agent,
             is_running: false,
         });
         self.instances_of(service).chain(ended.filter(move |ended| !living.contains(ended.task)))

@@ -10,7 +10,7 @@ use kogge_control::ports::{
     TaskAccess,
 };
 use kogge_model::digest::Digest;
-use kogge_model::id::{Generation, RunId, TaskId};
+use kogge_model::id::{AgentId, Generation, RunId, TaskId};
 use kogge_model::image::ImageRef;
 use kogge_model::reason::Reason;
 use kogge_model::task::Exit;
@@ -117,7 +117,12 @@ impl TaskAccess for EchoTasks {
         })
     }
 
-    fn exec(&self, _task: TaskId, request: ExecRequest) -> Pending<'_, Result<ExecSession, Reason>> {
+    fn exec(
+        &self,
+        _agent: AgentId,
+        _task: TaskId,
+        request: ExecRequest,
+    ) -> Pending<'_, Result<ExecSession, Reason>> {
         Box::pin(async move {
             let (input, mut input_in) = mpsc::channel(4);
             let (output_out, output) = mpsc::channel(4);
