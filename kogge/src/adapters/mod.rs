@@ -7,7 +7,17 @@ mod build_network;
 mod builder_images;
 mod drains;
 mod images;
+#[allow(dead_code, reason = "bound by `kogge server`")]
+mod remote_agents;
+#[allow(dead_code, reason = "bound by `kogge server`")]
+mod remote_logs;
+#[allow(dead_code, reason = "bound by `kogge server`")]
+mod remote_tasks;
+#[allow(dead_code, reason = "bound by `kogge server`")]
+mod server_blobs;
 mod task_access;
+#[allow(dead_code, reason = "bound by `kogge agent`")]
+mod task_door;
 mod task_logs;
 
 pub(crate) use agent_links::connect;
