@@ -7,8 +7,9 @@
 //! Start reading at `up/mod.rs`; the ports of the daemons are bound in `adapters/`.
 
 mod adapters;
+mod cluster;
 mod hook;
-mod logging;
+mod process;
 mod state;
 mod told;
 mod up;
@@ -63,6 +64,9 @@ fn run(cli: kogge_cli::Cli) -> Result<u8, Failure> {
     match outcome? {
         Outcome::Exit(code) => Ok(code),
         Outcome::Up(args, global) => up::run(&args, &global),
+        Outcome::Server(args, global) => cluster::run_server(&args, &global),
+        Outcome::Join(args, global) => cluster::join(&args, &global),
+        Outcome::Agent(args, global) => cluster::run_agent(&args, &global),
         Outcome::State(command, global) => state::run(&command, &global),
         Outcome::Shim(_) => Err(Failure::usage("kogge shim takes one directory; the agent starts it")),
     }

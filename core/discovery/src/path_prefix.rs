@@ -3,11 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// A path prefix on segment borders: `/api` is for `/api` and `/api/x`, not for `/apix`. Kept without the final `/`,
 /// so the whole site is the empty text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct PathPrefix(String);
 
 /// Why a text is no path prefix.

@@ -7,11 +7,13 @@ use kogge_model::id::{AgentId, Generation, RunId, TaskId};
 use kogge_model::name::{InstanceId, ServiceId};
 use kogge_model::reason::Reason;
 
+use serde::{Deserialize, Serialize};
+
 use crate::host_pattern::HostPattern;
 use crate::path_prefix::PathPrefix;
 
 /// Where each request goes. Made by [`crate::plan_routing_table::plan_routing_table`] only.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RoutingTable {
     pub(crate) generation: Generation,
     pub(crate) services: Vec<ServiceRoute>,
@@ -21,7 +23,7 @@ pub struct RoutingTable {
 }
 
 /// One service and those of its instances that get requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceRoute {
     /// Which service.
     pub service: ServiceId,
@@ -34,7 +36,7 @@ pub struct ServiceRoute {
 }
 
 /// An instance that gets requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// Which copy of the service.
     pub instance: InstanceId,
@@ -49,7 +51,7 @@ pub struct Backend {
 }
 
 /// One path prefix of one host; kept longest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PathRule {
     pub(crate) path: PathPrefix,
     /// Position in [`RoutingTable::services`].
@@ -57,6 +59,14 @@ pub(crate) struct PathRule {
 }
 
 impl RoutingTable {
+    /// Whether it may be obeyed: one that came over a network could lead nowhere.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let rules = self.exact.values().chain(self.wildcard.values()).chain(std::iter::once(&self.any));
+        self.services.is_sorted_by(|one, next| one.service < next.service)
+            && rules.flatten().all(|rule| rule.service < self.services.len())
+    }
+
     /// Its place in the sequence of tables; a receiver only moves forward.
     #[must_use]
     pub const fn generation(&self) -> Generation {

@@ -103,6 +103,22 @@ impl Identity {
     }
 }
 
+/// The id of the agent whose directory `data` is; a new directory gets one.
+///
+/// # Errors
+/// When another agent runs on it, or it cannot be used.
+pub fn agent_id(data: &Path) -> Result<AgentId, IdentityError> {
+    fs::create_dir_all(data).map_err(RecordError::io("make", data))?;
+    let known: Option<Document> = records::read(&data.join(IDENTITY_FILE))?;
+    match known {
+        Some(document) if document.version <= DATA_VERSION => Ok(document.agent),
+        _ => {
+            let boot_id = crate::machine::boot_id().map_err(RecordError::io("read", data))?;
+            Ok(Identity::open(data, &boot_id)?.agent.clone())
+        }
+    }
+}
+
 /// Refuses a directory of another cluster than `wanted`.
 pub(crate) fn check_cluster(
     data: &Path,

@@ -38,7 +38,7 @@ mod tasks;
 pub use config::{AgentConfig, ResourceOverrides, default_ports};
 pub use exec::ExecSession;
 pub use handle::{AgentHandle, Leaving};
-pub use identity::IdentityError;
+pub use identity::{IdentityError, agent_id};
 pub use logs::{LogBatches, LogWish};
 pub use ports::{LINK_CAPACITY, Link};
 pub use records::RecordError;

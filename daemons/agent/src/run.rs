@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_containers::Workers;
-use kogge_containers::image::ImageStore;
+use kogge_containers::image::{ImageStore, Peer};
 use kogge_containers::network::{Network, NetworkConfig, NetworkError};
 use kogge_containers::snapshot::{SnapshotError, SnapshotStore};
 use kogge_host::tasks::{OnPanic, TaskGroup};
@@ -107,12 +107,14 @@ impl AgentError {
 }
 
 /// The means every agent shares with the rest of its process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Stores {
     /// All images of the cloud on this machine.
     pub images: ImageStore,
     /// The share of the blocking pool for disk work.
     pub workers: Workers,
+    /// Where images come from that are not here: another machine's store. None when this is the only one.
+    pub peer: Option<Arc<dyn Peer>>,
 }
 
 /// An agent of one machine.
@@ -236,6 +238,7 @@ async fn open_machine(
         name,
         dirs,
         images: stores.images,
+        peer: stores.peer,
         snapshots,
         network,
         program,

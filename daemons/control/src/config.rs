@@ -9,6 +9,8 @@ pub struct Config {
     pub router_port: u16,
     /// The API door's URL, for git.
     pub api_url: String,
+    /// Whether no other server shares the state: then this one leads or does not start.
+    pub is_alone: bool,
     /// Revisions of the tree that are kept.
     pub keep_revisions: usize,
 }

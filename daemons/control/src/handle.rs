@@ -16,10 +16,12 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::access::Members;
 use crate::cloud::Cloud;
+use crate::copy::Copy;
 use crate::job::Job;
 use crate::ports::{Images, TaskAccess};
 use crate::refusal::Refusal;
 use crate::round::Round;
+use crate::standing::{ServerRecord, Standing};
 
 /// How long a request waits for room in the queue, and then for its answer. A request that was taken but not
 /// answered in time may still have had its effect, and says so.
@@ -42,6 +44,9 @@ pub(crate) struct Inner {
     pub(crate) cluster: ClusterId,
     pub(crate) authority: Arc<Authority>,
     pub(crate) members: watch::Receiver<Members>,
+    pub(crate) standing: watch::Receiver<Standing>,
+    pub(crate) servers: watch::Receiver<Vec<ServerRecord>>,
+    pub(crate) copy: Option<Copy>,
     pub(crate) down: watch::Sender<Option<Down>>,
 }
 
@@ -52,6 +57,8 @@ pub struct Facts {
     pub doors: DoorsView,
     /// The data directory.
     pub data_dir: String,
+    /// This server, as the others find it.
+    pub server: ServerRecord,
     /// When the process started.
     pub started_at: Timestamp,
     /// The program's version.

@@ -5,6 +5,7 @@
 //! | `cluster` | [`ClusterRecord`]: identity and data format |
 //! | `access/authority` | the key and certificate that sign all others |
 //! | `access/token/<id>`, `access/member/<agent>` | invitations, and the machines that took one |
+//! | `server/<name>` | a server that lives, under a lease of its own |
 //! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
 //! | `tree/revision/<20 digits>` | a revision |
 //! | `kernel/{agent,framework,task}/<id>`, `kernel/run` | the kernel's records |
@@ -36,6 +37,7 @@ pub(crate) const CLUSTER: &str = "cluster";
 pub(crate) const AUTHORITY: &str = "access/authority";
 pub(crate) const TOKENS: &str = "access/token/";
 pub(crate) const MEMBERS: &str = "access/member/";
+pub(crate) const SERVERS: &str = "server/";
 pub(crate) const NODES: &str = "tree/node/";
 pub(crate) const REVISIONS: &str = "tree/revision/";
 pub(crate) const AGENTS: &str = "kernel/agent/";

@@ -12,21 +12,22 @@ use kogge_model::time::Timestamp;
 use kogge_revisions::{RestoreError, Tree};
 use kogge_services::Services;
 use kogge_store::import::UNFINISHED;
-use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, Range, ReadError, Store};
+use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, ReadError, Store};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::access::Access;
 use crate::cloud::{Cloud, Settings};
 use crate::ended::EndedTasks;
+use crate::image::Image;
 use crate::journal::Journal;
 use crate::keys::{self, ClusterRecord, FORMAT};
 
 /// The election that servers win to lead.
 pub(crate) const ELECTION: &str = "leader";
 
-/// Entries read at once.
-const PAGE: usize = 2_000;
+/// Between two terms there is room for so many bits of tables, and one more for each commit of the earlier leader.
+const GENERATIONS_BITS: u32 = 8;
 
 /// Why the state cannot be taken over.
 #[derive(Debug, Error)]
@@ -98,16 +99,22 @@ pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<Clust
     Ok(record)
 }
 
+/// The cluster's authority, if it has one.
+pub(crate) async fn known_authority(store: &dyn Store) -> Result<Option<Authority>, LoadError> {
+    let found = store.get(&Key::from(keys::AUTHORITY), Consistency::Linearizable).await?.entry;
+    found.map(|entry| Ok(Authority::from_pem(&parse(&entry)?)?)).transpose()
+}
+
 /// The cluster's authority, made now if there is none yet.
 pub(crate) async fn authority(
     store: &dyn Store,
     cluster: &ClusterId,
     leads: Guard,
 ) -> Result<Authority, LoadError> {
-    let key = Key::from(keys::AUTHORITY);
-    if let Some(entry) = store.get(&key, Consistency::Linearizable).await?.entry {
-        return Ok(Authority::from_pem(&parse(&entry)?)?);
+    if let Some(authority) = known_authority(store).await? {
+        return Ok(authority);
     }
+    let key = Key::from(keys::AUTHORITY);
     let authority = Authority::create(cluster, clock::now())?;
     let value = serde_json::to_vec(&authority.to_pem()).expect("a record is plain data");
     let commit = Commit::new().when(leads).when(Guard::Absent(key.clone())).put(key, value);
@@ -120,47 +127,29 @@ pub(crate) fn parse<T: DeserializeOwned>(entry: &Entry) -> Result<T, LoadError> 
         .map_err(|source| LoadError::Damaged { key: entry.key.to_string(), source })
 }
 
-async fn entries(store: &dyn Store, prefix: &str) -> Result<Vec<Entry>, LoadError> {
-    let mut all = Vec::new();
-    let mut range = Some(Range::prefix(prefix).paged(PAGE));
-    while let Some(asked) = range {
-        let page = store.range(asked.clone()).await?;
-        range = asked.following(&page);
-        all.extend(page.entries);
-    }
-    Ok(all)
-}
-
-async fn records<T: DeserializeOwned>(store: &dyn Store, prefix: &str) -> Result<Vec<T>, LoadError> {
-    entries(store, prefix).await?.iter().map(parse).collect()
-}
-
-async fn tree(store: &dyn Store, config: kogge_revisions::Config) -> Result<Tree, LoadError> {
-    let nodes = entries(store, keys::NODES).await?;
-    let revisions = records(store, keys::REVISIONS).await?;
-    let named = nodes.into_iter().filter_map(|entry| {
+fn tree(image: &Image, config: kogge_revisions::Config) -> Result<Tree, LoadError> {
+    let named = image.under(keys::NODES).filter_map(|entry| {
         let hex = entry.key.as_str()?.strip_prefix(keys::NODES)?.to_owned();
         let digest: Digest = format!("sha256:{hex}").parse().ok()?;
         Some((digest, entry.value.to_vec()))
     });
-    Ok(Tree::restore(config, named, revisions)?)
+    Ok(Tree::restore(config, named, image.records(keys::REVISIONS)?)?)
 }
 
 /// All cores, as they were when the last round was saved.
-pub(crate) async fn cloud(store: &dyn Store, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
+pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
     let config =
         kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
-    let tree = tree(store, config).await?;
-    let run = store.get(&Key::from(keys::RUN_COUNTER), Consistency::Linearizable).await?.entry;
+    let tree = tree(image, config)?;
     let kernel_records = kogge_kernel::Records {
-        agents: records(store, keys::AGENTS).await?,
-        frameworks: records(store, keys::FRAMEWORKS).await?,
-        tasks: records(store, keys::TASKS).await?,
-        highest_run: run.as_ref().map(parse).transpose()?.unwrap_or_default(),
+        agents: image.records(keys::AGENTS)?,
+        frameworks: image.records(keys::FRAMEWORKS)?,
+        tasks: image.records(keys::TASKS)?,
+        highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
     };
     let service_records = kogge_services::Records {
-        services: records(store, keys::SERVICES).await?,
-        instances: records(store, keys::INSTANCES).await?,
+        services: image.records(keys::SERVICES)?,
+        instances: image.records(keys::INSTANCES)?,
     };
     let kernel_config = kogge_kernel::Config::new(settings.cluster.clone(), settings.term);
     let services_config = kogge_services::Config::default();
@@ -171,10 +160,11 @@ pub(crate) async fn cloud(store: &dyn Store, settings: Settings, now: Timestamp)
         tree,
         services: Services::restore(now, services_config, seed, service_records)?,
         kernel: Kernel::restore(now, kernel_config, kernel_records),
-        discovery: Discovery::new(Generation(now.as_micros())),
-        journal: Journal::restore(records(store, keys::DECISIONS).await?),
-        ended: EndedTasks::restore(records(store, keys::ENDED).await?),
-        access: Access::restore(records(store, keys::TOKENS).await?, records(store, keys::MEMBERS).await?),
+        // Terms grow by more than a leader makes tables, so whoever leads later goes on beyond them.
+        discovery: Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS)),
+        journal: Journal::restore(image.records(keys::DECISIONS)?),
+        ended: EndedTasks::restore(image.records(keys::ENDED)?),
+        access: Access::restore(image.records(keys::TOKENS)?, image.records(keys::MEMBERS)?),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),
         settings,

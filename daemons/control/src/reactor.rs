@@ -25,11 +25,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Members;
 use crate::cloud::Cloud;
+use crate::copy::Copy;
+use crate::image::Image;
 use crate::job::{Answer, Job};
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
 use crate::round::Round;
 use crate::seek::Seeking;
+use crate::standing::{ServerRecord, Standing};
 
 /// Inputs taken into one round at most: bounds the time until the first of them is answered.
 const ROUND_LIMIT: usize = 256;
@@ -51,17 +54,22 @@ pub(crate) struct Wires {
     pub(crate) ended: watch::Sender<Option<Reason>>,
     /// Who belongs to the cluster, for its doors.
     pub(crate) members: watch::Sender<Members>,
+    /// Who leads.
+    pub(crate) standing: watch::Sender<Standing>,
 }
 
 /// The loop and what it owns.
 pub(crate) struct Reactor {
     pub(crate) cloud: Cloud,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) leadership: Leadership,
+    /// None while this server does not lead.
+    pub(crate) leadership: Option<Leadership>,
+    /// The copy of a server that is not alone.
+    pub(crate) copy: Option<Copy>,
     pub(crate) wires: Wires,
     pub(crate) next_event: u64,
-    /// This program's, which others find in the election.
-    pub(crate) version: String,
+    /// This server, as others find it in the election.
+    pub(crate) own: ServerRecord,
 }
 
 /// What comes next.
@@ -80,10 +88,11 @@ impl Reactor {
     /// Runs until `token` is cancelled or leading is over.
     pub(crate) async fn run(mut self, token: CancellationToken) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        let mut turn = Turn::Begin;
+        let mut turn = if self.leadership.is_some() { Turn::Begin } else { Turn::Seek(Seeking::following()) };
         let reason = loop {
             turn = match turn {
                 Turn::Begin => {
+                    self.wires.standing.send_replace(Standing::Leads);
                     let mut round = Round::begin(clock::now());
                     self.cloud.begin(&mut round);
                     self.finish(round, Vec::new(), &mut backoff).await
@@ -100,6 +109,7 @@ impl Reactor {
     }
 
     async fn turn(&mut self, token: &CancellationToken, backoff: &mut Backoff) -> Turn {
+        let Some(leadership) = &self.leadership else { return Turn::Seek(Seeking::following()) };
         let mut answers = Vec::new();
         let wakeup = self.cloud.next_wakeup();
         let ended = self.store.ended();
@@ -107,10 +117,7 @@ impl Reactor {
         tokio::select! {
             biased;
             () = token.cancelled() => return Turn::End(None),
-            () = self.leadership.lost() => {
-                let reason = Reason::new("this server does not lead any more");
-                return Turn::Seek(Seeking { reason, is_dirty: false, is_deposed: true });
-            }
+            () = leadership.lost() => return Turn::Seek(Seeking::following()),
             gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
             Some(job) = self.wires.jobs.recv() => {
                 round = Round::begin(clock::now());
@@ -148,9 +155,10 @@ impl Reactor {
 
     /// Persist, then send, then answer.
     async fn finish(&mut self, mut round: Round, answers: Vec<Answer>, backoff: &mut Backoff) -> Turn {
+        let Some(leadership) = &self.leadership else { return Turn::Seek(Seeking::following()) };
         let batch = std::mem::take(&mut round.batch);
         let changed = !batch.is_empty() || !round.is_empty();
-        if let Err(error) = batch.persist(self.store.as_ref(), &self.leadership.guard()).await {
+        if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard()).await {
             tracing::error!(%error, "a round of decisions could not be saved: none of it takes effect");
             for answer in answers {
                 answer(Err(error.clone().into()));
@@ -166,7 +174,11 @@ impl Reactor {
         for answer in answers {
             answer(Ok(()));
         }
-        round.abdication.map_or(Turn::Go, |reason| Turn::End(Some(reason)))
+        match (round.abdication, round.courtesy) {
+            (Some(reason), _) => Turn::End(Some(reason)),
+            (None, Some(courtesy)) => Turn::Seek(Seeking { courtesy, ..Seeking::following() }),
+            (None, None) => Turn::Go,
+        }
     }
 
     fn send(&self, outbox: Vec<(kogge_model::id::AgentId, kogge_model::link::ToAgent)>) {
@@ -184,9 +196,7 @@ impl Reactor {
         if let Some(table) = self.cloud.refresh_routing() {
             self.wires.routing.send_replace(table);
         }
-        if let Some(members) = self.cloud.access.take_news() {
-            self.wires.members.send_replace(members);
-        }
+        self.tell_members();
         for (run, task) in self.cloud.take_new_drains() {
             self.await_drain(run, task);
         }
@@ -195,6 +205,13 @@ impl Reactor {
             event.sequence = self.next_event;
             // No listener is no fault; a slow one loses the oldest and is told so.
             let _ = self.wires.events.send(event);
+        }
+    }
+
+    /// Tells the doors who belongs to the cluster, if that is news.
+    pub(crate) fn tell_members(&mut self) {
+        if let Some(members) = self.cloud.access.take_news() {
+            self.wires.members.send_replace(members);
         }
     }
 
@@ -216,15 +233,19 @@ impl Reactor {
     async fn after(&mut self, error: &CommitError, backoff: &mut Backoff) -> Turn {
         let reason = Reason::new(error.to_string());
         if matches!(error, CommitError::Conflict { .. }) {
-            return Turn::Seek(Seeking { reason, is_dirty: true, is_deposed: true });
+            return Turn::Seek(Seeking { reason, is_dirty: true, ..Seeking::following() });
         }
         tokio::time::sleep(backoff.wait()).await;
-        match load::cloud(self.store.as_ref(), self.cloud.settings.clone(), clock::now()).await {
+        let image = Image::read(self.store.as_ref()).await.map_err(LoadError::from);
+        match image.and_then(|image| load::cloud(&image, self.cloud.settings.clone(), clock::now())) {
             Ok(cloud) => {
                 self.cloud = cloud;
                 Turn::Begin
             }
-            Err(LoadError::Read(_)) => Turn::Seek(Seeking { reason, is_dirty: true, is_deposed: false }),
+            Err(LoadError::Read(_)) => {
+                let courtesy = Duration::ZERO;
+                Turn::Seek(Seeking { reason, is_dirty: true, is_deposed: false, courtesy })
+            }
             Err(error) => Turn::End(Some(Reason::new(error.to_string()))),
         }
     }

@@ -24,12 +24,21 @@ pub(crate) struct Round {
     pub(crate) news: Vec<EventView>,
     /// The server found a reason to stop leading.
     pub(crate) abdication: Option<kogge_model::reason::Reason>,
+    /// The server hands the lead over, and lets others through first for so long.
+    pub(crate) courtesy: Option<std::time::Duration>,
 }
 
 impl Round {
     /// A round that begins now.
     pub(crate) fn begin(now: Timestamp) -> Self {
-        Self { now, batch: Batch::default(), outbox: Vec::new(), news: Vec::new(), abdication: None }
+        Self {
+            now,
+            batch: Batch::default(),
+            outbox: Vec::new(),
+            news: Vec::new(),
+            abdication: None,
+            courtesy: None,
+        }
     }
 
     /// Whether nothing at all was decided.

@@ -38,7 +38,7 @@ impl Cloud {
         let entries: Vec<Entry> = known
             .into_iter()
             .flat_map(|known| known.instances.values())
-            .filter_map(|instance| entry_of(instance))
+            .filter_map(|instance| self.entry_of(instance))
             .collect();
         let is_new = self.discovery.catalog().service(service).is_none();
         let catalog = self.discovery.catalog_mut();
@@ -116,28 +116,34 @@ impl Cloud {
                 .with_hint(format!("kogge why {service}")),
         }
     }
-}
 
-fn entry_of(instance: &Instance) -> Option<Entry> {
-    let attempt = instance.attempt()?;
-    let running = attempt.running()?;
-    let port = attempt.ports.first()?;
-    let state = match &instance.phase {
-        Phase::Waiting(_) => return None,
-        Phase::Draining { .. } | Phase::Killing { .. } => InstanceState::Draining,
-        Phase::Live(_) => match running.health {
-            Health::Starting => InstanceState::Starting,
-            Health::Healthy => InstanceState::Healthy,
-            Health::Unhealthy { .. } => InstanceState::Unhealthy,
-        },
-    };
-    Some(Entry {
-        instance: instance.id.clone(),
-        task: attempt.task.clone(),
-        run: attempt.run?,
-        agent: attempt.agent.clone(),
-        endpoint: SocketAddr::new(running.ip, port.container_port.get()),
-        state,
-        version: instance.version.short(),
-    })
+    fn entry_of(&self, instance: &Instance) -> Option<Entry> {
+        let attempt = instance.attempt()?;
+        let running = attempt.running()?;
+        let port = attempt.ports.first()?;
+        let state = match &instance.phase {
+            Phase::Waiting(_) => return None,
+            Phase::Draining { .. } | Phase::Killing { .. } => InstanceState::Draining,
+            Phase::Live(_) => match running.health {
+                Health::Starting => InstanceState::Starting,
+                Health::Healthy => InstanceState::Healthy,
+                Health::Unhealthy { .. } => InstanceState::Unhealthy,
+            },
+        };
+        let agent = self.kernel.view().agent(&attempt.agent).map(|agent| agent.info().address);
+        let endpoint = match agent {
+            // Other machines come in by the published port.
+            Some(address) if !address.is_loopback() => SocketAddr::new(address, port.host_port.get()),
+            _ => SocketAddr::new(running.ip, port.container_port.get()),
+        };
+        Some(Entry {
+            instance: instance.id.clone(),
+            task: attempt.task.clone(),
+            run: attempt.run?,
+            agent: attempt.agent.clone(),
+            endpoint,
+            state,
+            version: instance.version.short(),
+        })
+    }
 }

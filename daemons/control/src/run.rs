@@ -1,25 +1,33 @@
-//! Control starts: it wins the election, takes over the state, and opens its door.
+//! Control starts: it finds the cluster or founds it, takes over the state, and opens its door.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_host::{clock, seed};
+use kogge_link::identity::Authority;
 use kogge_model::id::{ClusterId, TaskId, Term};
-use kogge_store::{CampaignError, Store};
+use kogge_store::{CampaignError, Leadership, Store};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::access::Members;
 use crate::cloud::Settings;
 use crate::config::Config;
+use crate::copy::Copy;
 use crate::handle::{Facts, Handle, Inner};
+use crate::image::Image;
+use crate::keys::ClusterRecord;
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
+use crate::standing::Standing;
+use crate::{servers, vigil};
 
 /// A server that died leads until its lease has ended; one that does not let go is alive.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks whether another server has founded the cluster.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// Requests that may wait for the reactor; further ones wait before the door.
 const JOBS: usize = 1_024;
 /// Events a slow listener may be behind before it loses the oldest.
@@ -56,7 +64,16 @@ pub struct Ports {
     pub drains: Arc<dyn Drains>,
 }
 
-/// Waits a while until this server leads, loads the state, and runs in `group` until that is cancelled.
+/// What a server begins with.
+struct Beginning {
+    record: ClusterRecord,
+    authority: Authority,
+    /// None when another server leads.
+    leadership: Option<Leadership>,
+}
+
+/// Finds the state, waits until this server may answer for it, and runs in `group` until that is cancelled. A server
+/// that is alone waits a while until it leads; one of several follows the one that does.
 ///
 /// # Errors
 /// When the engine does not answer, or holds a state this program must not lead with.
@@ -67,21 +84,30 @@ pub async fn start(
     facts: Facts,
     group: &TaskGroup,
 ) -> Result<Handle, StartError> {
-    let campaign = store.campaign(load::ELECTION, facts.version.clone().into());
-    let leadership = tokio::time::timeout(PATIENCE, campaign).await.map_err(|_| StartError::Led)??;
-    let fresh = seed::draw()?;
-    let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
-    let (cluster, term) = (record.cluster, Term(record.term_base.saturating_add(leadership.fence())));
-    let settings = Settings { cluster: cluster.clone(), term, config };
-    let authority = Arc::new(load::authority(store.as_ref(), &cluster, leadership.guard()).await?);
-    let cloud = load::cloud(store.as_ref(), settings, clock::now()).await?;
+    let is_alone = config.is_alone;
+    let beginning = if is_alone { lead(&store, &facts).await? } else { join(&store, &facts).await? };
+    let Beginning { record, authority, leadership } = beginning;
+    let fence = leadership.as_ref().map_or(0, Leadership::fence);
+    let term = Term(record.term_base.saturating_add(fence));
+    let settings = Settings { cluster: record.cluster.clone(), term, config };
+    let image = Image::read(store.as_ref()).await.map_err(LoadError::from)?;
+    let cloud = load::cloud(&image, settings, clock::now())?;
+    let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
+    let servers = match &copy {
+        Some(copy) => {
+            servers::announce(Arc::clone(&store), facts.server.clone(), group);
+            vigil::keep(Arc::clone(&store), copy.clone(), facts.server.name.clone(), group);
+            servers::followed(copy, group)
+        }
+        None => watch::channel(vec![facts.server.clone()]).1,
+    };
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
     let (events, _) = broadcast::channel(EVENTS);
     let (changed, changed_out) = watch::channel(0);
     let (ended, ended_out) = watch::channel(None);
     let (members, members_out) = watch::channel(Members::default());
+    let (standing, standing_out) = watch::channel(Standing::Follows(None));
     let wires = Wires {
         jobs: jobs_in,
         agents: ports.agents,
@@ -94,8 +120,10 @@ pub async fn start(
         changed,
         ended,
         members,
+        standing,
     };
-    let reactor = Reactor { cloud, store, leadership, wires, next_event: 0, version: facts.version.clone() };
+    let own = facts.server.clone();
+    let reactor = Reactor { cloud, store, leadership, copy: copy.clone(), wires, next_event: 0, own };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {
         jobs,
@@ -105,10 +133,48 @@ pub async fn start(
         tasks: ports.tasks,
         images: ports.images,
         facts,
-        cluster,
-        authority,
+        cluster: record.cluster,
+        authority: Arc::new(authority),
         members: members_out,
+        standing: standing_out,
+        servers,
+        copy,
         down: watch::channel(None).0,
     };
     Ok(Handle { inner: Arc::new(inner) })
+}
+
+/// Leads, or does not begin.
+async fn lead(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
+    let campaign = store.campaign(load::ELECTION, facts.server.to_bytes());
+    let leadership = tokio::time::timeout(PATIENCE, campaign).await.map_err(|_| StartError::Led)??;
+    found(store, leadership).await
+}
+
+/// Follows whoever leads the cluster; founds it if there is none yet.
+async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
+    vigil::bury(store.as_ref(), &facts.server).await;
+    let looking = async {
+        loop {
+            if let Some(record) = load::known_cluster(store.as_ref()).await?
+                && let Some(authority) = load::known_authority(store.as_ref()).await?
+            {
+                return Ok(Beginning { record, authority, leadership: None });
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        found = looking => found,
+        won = store.campaign(load::ELECTION, facts.server.to_bytes()) => found(store, won?).await,
+    }
+}
+
+async fn found(store: &Arc<dyn Store>, leadership: Leadership) -> Result<Beginning, StartError> {
+    let fresh = seed::draw()?;
+    let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
+    let authority = load::authority(store.as_ref(), &record.cluster, leadership.guard()).await?;
+    Ok(Beginning { record, authority, leadership: Some(leadership) })
 }

@@ -1,25 +1,35 @@
-//! Between losing the lead, or the engine, and leading again.
+//! Not leading: a standby, or a server that lost the lead or the engine.
 //!
 //! Nothing can be decided meanwhile, and nothing needs to be: tasks and routers go on with what they have. What can be
 //! looked at is shown, writes are turned away at once with the reason. Agents are not heard; they say everything again.
+//! A standby shows its copy of the state, as new as the store if that answers.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use kogge_host::backoff::Backoff;
 use kogge_host::clock;
 use kogge_model::id::Term;
 use kogge_model::reason::Reason;
-use kogge_store::{Leadership, ReadError, Store};
+use kogge_store::{Leadership, ReadError, Revision, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Cloud, Settings};
+use crate::copy::Copy;
+use crate::image::Image;
+use crate::job::Job;
 use crate::load::{self, LoadError};
 use crate::reactor::{Reactor, Turn};
 use crate::refusal::Refusal;
 use crate::round::Round;
+use crate::servers;
+use crate::standing::{ServerRecord, Standing};
+
+/// A look at the copy costs at most this part of the time.
+const LOOK_SHARE: u32 = 10;
+/// And happens at most so often.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the reactor decides nothing.
 #[derive(Debug)]
@@ -30,6 +40,24 @@ pub(crate) struct Seeking {
     pub(crate) is_dirty: bool,
     /// Whether this server must be elected again.
     pub(crate) is_deposed: bool,
+    /// How long others are let through first.
+    pub(crate) courtesy: Duration,
+}
+
+impl Seeking {
+    /// Another server leads, or nobody does yet.
+    pub(crate) fn following() -> Self {
+        let reason = Reason::new("this server does not lead");
+        Self { reason, is_dirty: false, is_deposed: true, courtesy: Duration::ZERO }
+    }
+}
+
+/// What is shown while this server does not lead.
+struct Show {
+    is_dirty: bool,
+    /// The revision of the copy that the cores are of.
+    revision: Revision,
+    not_before: Instant,
 }
 
 /// Leading again, with the cores as the engine has them.
@@ -39,83 +67,160 @@ struct Regained {
 }
 
 impl Reactor {
-    /// Waits until this server leads again.
+    /// Waits until this server leads.
     pub(crate) async fn seek(&mut self, token: &CancellationToken, seeking: &Seeking) -> Turn {
-        tracing::warn!(reason = %seeking.reason, "nothing can be saved: writes are refused, everything else goes on");
-        let (store, settings) = (Arc::clone(&self.store), self.cloud.settings.clone());
-        let mut regained = pin!(regain(store, settings, self.version.clone(), seeking.is_deposed));
+        tracing::warn!(reason = %seeking.reason, "nothing can be decided here: everything else goes on");
+        if seeking.is_deposed {
+            self.leadership = None;
+        }
+        let seeker = Seeker {
+            store: Arc::clone(&self.store),
+            settings: self.cloud.settings.clone(),
+            own: self.own.clone(),
+            copy: self.copy.clone(),
+        };
+        let mut regained = pin!(seeker.regain(seeking.is_deposed, seeking.courtesy));
+        let mut show =
+            Show { is_dirty: seeking.is_dirty, revision: Revision::ZERO, not_before: Instant::now() };
+        let mut reached = self.copy.as_ref().map(Copy::reached);
+        self.tell_standing();
         let regained = loop {
             let ended = self.store.ended();
+            let news = async {
+                tokio::time::sleep_until(show.not_before.into()).await;
+                match &mut reached {
+                    Some(reached) => drop(reached.changed().await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = token.cancelled() => return Turn::End(None),
                 gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
                 result = &mut regained => break result,
-                Some(job) = self.wires.jobs.recv() => {
-                    if job.is_change() || seeking.is_dirty {
-                        job.refuse(Refusal::Unavailable(seeking.reason.clone()));
-                    } else {
-                        job.run(&mut self.cloud, &mut Round::begin(clock::now()))(Ok(()));
-                    }
-                }
+                Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, &seeking.reason).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
+                () = news => {
+                    self.refresh(&mut show);
+                    self.tell_standing();
+                }
             }
         };
         match regained {
             Err(reason) => Turn::End(Some(reason)),
             Ok(Regained { leadership, cloud }) => {
-                if let Some(leadership) = leadership {
+                if leadership.is_some() {
                     self.leadership = leadership;
                 }
                 self.cloud = cloud;
-                tracing::info!(term = %self.cloud.settings.term, "this server leads again");
+                tracing::info!(term = %self.cloud.settings.term, "this server leads");
                 Turn::Begin
             }
         }
     }
+
+    /// Answers one request from what is here.
+    async fn show(&mut self, job: Job, show: &mut Show, reason: &Reason) {
+        if let Some(copy) = &self.copy
+            && !job.is_change()
+        {
+            copy.catch_up().await;
+            self.refresh(show);
+        }
+        if job.is_change() || show.is_dirty {
+            job.refuse(Refusal::Unavailable(reason.clone()));
+        } else {
+            job.run(&mut self.cloud, &mut Round::begin(clock::now()))(Ok(()));
+        }
+    }
+
+    /// Makes the cores those of the copy, if it has gone on.
+    fn refresh(&mut self, show: &mut Show) {
+        let Some(copy) = &self.copy else { return };
+        let began = Instant::now();
+        let loaded = {
+            let image = copy.image();
+            if image.revision() == show.revision || image.revision() == Revision::ZERO {
+                return;
+            }
+            show.revision = image.revision();
+            load::cloud(&image, self.cloud.settings.clone(), clock::now())
+        };
+        show.not_before = Instant::now() + LOOK_AT_MOST_EVERY.max(began.elapsed() * LOOK_SHARE);
+        match loaded {
+            Ok(cloud) => {
+                self.cloud = cloud;
+                show.is_dirty = false;
+                self.tell_members();
+                self.wires.changed.send_modify(|count| *count += 1);
+            }
+            Err(error) => tracing::error!(%error, "the copy of the state cannot be shown"),
+        }
+    }
+
+    /// Tells who leads to whoever wants to know.
+    fn tell_standing(&self) {
+        let leader = self.copy.as_ref().and_then(|copy| servers::elected(&copy.image())?.server);
+        let standing = Standing::Follows(leader.filter(|leader| leader.name != self.own.name));
+        self.wires.standing.send_if_modified(|known| {
+            let is_news = *known != standing;
+            *known = standing;
+            is_news
+        });
+    }
 }
 
-/// Tries until it succeeds, or until what stands in the engine is not ours to lead with.
-async fn regain(
+/// Tries to lead.
+struct Seeker {
     store: Arc<dyn Store>,
-    mut settings: Settings,
-    version: String,
-    is_deposed: bool,
-) -> Result<Regained, Reason> {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-    let mut leadership = None;
-    loop {
-        if is_deposed && leadership.is_none() {
-            match store.campaign(load::ELECTION, Bytes::from(version.clone())).await {
-                Ok(won) => leadership = Some(won),
-                Err(error) => tracing::debug!(%error, "not elected yet"),
-            }
-        }
-        if leadership.is_some() || !is_deposed {
-            match take_over(store.as_ref(), &mut settings, leadership.as_ref()).await {
-                Ok(cloud) => return Ok(Regained { leadership, cloud }),
-                Err(LoadError::Read(ReadError::Unavailable(gone))) => {
-                    tracing::debug!(%gone, "the state cannot be read yet");
-                }
-                Err(LoadError::Read(ReadError::Compacted { .. })) => {}
-                Err(error) => return Err(Reason::new(error.to_string())),
-            }
-        }
-        tokio::time::sleep(backoff.wait()).await;
-    }
+    settings: Settings,
+    own: ServerRecord,
+    copy: Option<Copy>,
 }
 
-/// The cores as they stand in the engine, for the term of `leadership` if that is a new one.
-async fn take_over(
-    store: &dyn Store,
-    settings: &mut Settings,
-    leadership: Option<&Leadership>,
-) -> Result<Cloud, LoadError> {
-    let record = load::known_cluster(store).await?;
-    let record = record.filter(|record| record.cluster == settings.cluster).ok_or(LoadError::Foreign)?;
-    if let Some(leadership) = leadership {
-        settings.term = Term(record.term_base.saturating_add(leadership.fence()));
+impl Seeker {
+    /// Tries until it succeeds, or until what stands in the engine is not ours to lead with.
+    async fn regain(mut self, is_deposed: bool, courtesy: Duration) -> Result<Regained, Reason> {
+        tokio::time::sleep(courtesy).await;
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut leadership = None;
+        loop {
+            if is_deposed && leadership.is_none() {
+                match self.store.campaign(load::ELECTION, self.own.to_bytes()).await {
+                    Ok(won) => leadership = Some(won),
+                    Err(error) => tracing::debug!(%error, "not elected yet"),
+                }
+            }
+            if leadership.is_some() || !is_deposed {
+                match self.take_over(leadership.as_ref()).await {
+                    Ok(cloud) => return Ok(Regained { leadership, cloud }),
+                    Err(LoadError::Read(ReadError::Unavailable(gone))) => {
+                        tracing::debug!(%gone, "the state cannot be read yet");
+                    }
+                    Err(LoadError::Read(ReadError::Compacted { .. })) => {}
+                    Err(error) => return Err(Reason::new(error.to_string())),
+                }
+            }
+            tokio::time::sleep(backoff.wait()).await;
+        }
     }
-    load::cloud(store, settings.clone(), clock::now()).await
+
+    /// The cores as they stand in the engine, for the term of `leadership` if that is a new one.
+    async fn take_over(&mut self, leadership: Option<&Leadership>) -> Result<Cloud, LoadError> {
+        let record = load::known_cluster(self.store.as_ref()).await?;
+        let record = record.filter(|record| record.cluster == self.settings.cluster);
+        let record = record.ok_or(LoadError::Foreign)?;
+        if let Some(leadership) = leadership {
+            self.settings.term = Term(record.term_base.saturating_add(leadership.fence()));
+        }
+        // Nobody else writes any more: a copy that has caught up since the election is the whole truth.
+        if let Some(copy) = &self.copy
+            && copy.catch_up().await
+        {
+            return load::cloud(&copy.image(), self.settings.clone(), clock::now());
+        }
+        let image = Image::read(self.store.as_ref()).await?;
+        load::cloud(&image, self.settings.clone(), clock::now())
+    }
 }

@@ -10,13 +10,12 @@ use kogge_host::clock;
 use kogge_model::id::{ClusterId, Term};
 use kogge_store::import::{Import, ImportError};
 use kogge_store::snapshot::{self, ReadSnapshotError, Reader, WriteError};
-use kogge_store::{
-    CampaignError, Consistency, Key, Leadership, Op, Range, ReadError, Revision, Status, Store,
-};
+use kogge_store::{CampaignError, Consistency, Key, Leadership, Op, ReadError, Revision, Status, Store};
 use thiserror::Error;
 
 use crate::cloud::Settings;
 use crate::config::Config;
+use crate::image::Image;
 use crate::keys::{self, ClusterRecord};
 use crate::load::{self, LoadError};
 
@@ -93,29 +92,21 @@ pub async fn check(store: &dyn Store) -> Result<Checked, StateError> {
             domain: String::new(),
             router_port: 80,
             api_url: String::new(),
+            is_alone: true,
             keep_revisions: usize::MAX,
         },
     };
-    let cloud = load::cloud(store, settings, clock::now()).await?;
+    let image = Image::read(store).await?;
+    let cloud = load::cloud(&image, settings, clock::now())?;
     Ok(Checked {
         cluster: record.cluster,
         format: record.format,
         services: cloud.tree.services().len(),
-        revisions: count(store, keys::REVISIONS).await?,
-        agents: count(store, keys::AGENTS).await?,
-        tasks: count(store, keys::TASKS).await?,
+        revisions: image.under(keys::REVISIONS).count(),
+        agents: image.under(keys::AGENTS).count(),
+        tasks: image.under(keys::TASKS).count(),
         engine: store.status().await?,
     })
-}
-
-async fn count(store: &dyn Store, prefix: &str) -> Result<usize, ReadError> {
-    let (mut sum, mut next) = (0, Some(Range::prefix(prefix).paged(500)));
-    while let Some(range) = next {
-        let page = store.range(range.clone()).await?;
-        sum += page.entries.len();
-        next = range.following(&page);
-    }
-    Ok(sum)
 }
 
 /// Writes the state, as it is at one revision, to `sink`. A server may lead meanwhile.

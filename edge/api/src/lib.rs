@@ -22,5 +22,5 @@ mod routes;
 
 pub use guard::guard;
 pub use openapi::document;
-pub use problem::not_found;
+pub use problem::{not_found, unavailable};
 pub use router::{Api, router};

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use kogge_control::Refusal;
 use kogge_model::fault::{Fault, Faults};
+use kogge_model::reason::Reason;
 use kogge_model::view::Problem;
 
 /// A request that was not done. The kind decides the status; both are told from one table.
@@ -136,6 +137,16 @@ pub async fn not_found(uri: http::Uri) -> Response {
     Refused::not_found(format!("nothing is at {}", uri.path()))
         .with_hint("/api/openapi.json describes what is")
         .into_response()
+}
+
+/// What cannot be done now, as an answer.
+#[must_use]
+pub fn unavailable(reason: Reason) -> Response {
+    let refused = Refused::unavailable(reason.text);
+    match reason.hint {
+        Some(hint) => refused.with_hint(hint).into_response(),
+        None => refused.into_response(),
+    }
 }
 
 pub(crate) async fn method_not_allowed(method: http::Method, uri: http::Uri) -> Response {

@@ -43,6 +43,8 @@ pub(crate) fn parts() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .merge(routes::deployments::quick())
         .merge(routes::images::quick())
         .merge(routes::instances::router())
+        .merge(routes::joining::router())
+        .merge(routes::leader::router())
         .merge(routes::nodes::router())
         .merge(routes::services::router())
         .merge(routes::status::router())

@@ -29,7 +29,8 @@ mod terminal;
 mod time;
 
 pub use args::{
-    BackupArgs, Cli, Command, CopyArgs, Doors, Format, Global, RestoreArgs, StateAt, StateCommand, UpArgs,
+    AgentArgs, AgentsDoorArgs, BackupArgs, Cli, Command, CopyArgs, Doors, Format, Global, JoinArgs,
+    RestoreArgs, ServerRunArgs, StateAt, StateCommand, UpArgs,
 };
 pub use failure::{Failure, report};
 pub use parse::{Parsed, parse};

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 
-use crate::args::{Cli, Command, Global, StateCommand, UpArgs};
+use crate::args::{
+    AgentArgs, Cli, Command, Global, JoinArgs, ServerArgs, ServerRunArgs, StateCommand, UpArgs,
+};
 use crate::command;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -14,6 +16,12 @@ pub enum Outcome {
     Exit(u8),
     /// Run the cloud in this process.
     Up(Box<UpArgs>, Global),
+    /// Run a server in this process.
+    Server(Box<ServerRunArgs>, Global),
+    /// Become a part of a cloud, then run the agent.
+    Join(Box<JoinArgs>, Global),
+    /// Run an agent in this process.
+    Agent(Box<AgentArgs>, Global),
     /// Look after the state, with the engines at hand.
     State(Box<StateCommand>, Global),
     /// Supervise one task.
@@ -35,6 +43,12 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     let context = &mut context;
     match command {
         Command::Up(args) => return Ok(Outcome::Up(Box::new(args), global)),
+        Command::Join(args) => return Ok(Outcome::Join(args, global)),
+        Command::Agent(args) => return Ok(Outcome::Agent(args, global)),
+        Command::Server(args) => match *args {
+            ServerArgs { command: None, run } => return Ok(Outcome::Server(Box::new(run), global)),
+            ServerArgs { command: Some(command), .. } => command::server::run(context, command).await,
+        },
         Command::State(command) => return Ok(Outcome::State(Box::new(command), global)),
         Command::Shim { args } => return Ok(Outcome::Shim(args)),
         Command::Exec(args) => return Ok(Outcome::Exit(command::exec::run(context, &args).await?)),

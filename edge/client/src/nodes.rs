@@ -1,8 +1,8 @@
 //! Servers and agents.
 
-use kogge_model::view::NodeView;
+use kogge_model::view::{InvitationView, InviteRequest, NodeView};
 
-use crate::client::Client;
+use crate::client::{Client, empty};
 use crate::error::ClientError;
 use crate::request::Request;
 
@@ -21,5 +21,21 @@ impl Client {
     /// As every request: see [`ClientError`].
     pub async fn node(&self, name: &str) -> Result<Vec<NodeView>, ClientError> {
         self.value(Request::get("/nodes").segment(name)).await
+    }
+
+    /// A token that lets one machine in, for `ttl_seconds` or an hour.
+    ///
+    /// # Errors
+    /// As every request: see [`ClientError`].
+    pub async fn invite(&self, ttl_seconds: Option<u64>) -> Result<InvitationView, ClientError> {
+        self.send(Request::post("/join-tokens"), &InviteRequest { ttl_seconds }).await
+    }
+
+    /// Hands the lead over to another server.
+    ///
+    /// # Errors
+    /// When there is no other, and as every request: see [`ClientError`].
+    pub async fn step_down(&self) -> Result<(), ClientError> {
+        self.open(Request::post("/leader/step-down"), empty(), None).await.map(drop)
     }
 }

@@ -12,14 +12,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_host::{clock, listener};
 use kogge_link::identity::{Authority, Identity, Lifetime, Peer, PrivateKey, Role};
 use kogge_link::{
     Blob, Blobs, Dialed, DialerConfig, DialerPorts, ExecLine, Gate, Impostor, JoinRefused, Joining, Keeper,
-    Leader, LinkState, ListenerConfig, ListenerPorts, LogBatches, LogWish, Presence, ServerAddress, TaskDoor,
-    dial, listen,
+    Leader, LinkState, ListenerConfig, ListenerPorts, LogBatches, LogWish, Notes, Presence, ServerAddress,
+    TaskDoor, Tunnels, dial, listen,
 };
 use kogge_model::digest::Digest;
 use kogge_model::id::{AgentId, ClusterId, TaskId};
@@ -45,6 +46,15 @@ impl Presence for Nothing {
     fn opened(&self, _agent: &AgentId, _from: SocketAddr) {}
     fn closed(&self, _agent: &AgentId) {}
     fn cloned(&self, _impostor: &Impostor) {}
+}
+
+impl Notes for Nothing {
+    fn heard(&self, _agent: &AgentId, _note: Bytes) {}
+    fn gone(&self, _agent: &AgentId) {}
+}
+
+impl Tunnels for Nothing {
+    fn opened(&self, _server: &str, _stream: tokio::io::DuplexStream) {}
 }
 
 impl Blobs for Nothing {
@@ -97,6 +107,9 @@ async fn run(agents: u32) {
         servers: listed,
         blobs: Arc::new(Nothing),
         presence: Arc::new(Nothing),
+        bulletin: watch::channel(Bytes::new()).1,
+        notes: Arc::new(Nothing),
+        tunnels: Arc::new(Nothing),
         incoming: sender,
     };
     let socket = listener::bind("agents", ([127, 0, 0, 1], 0).into()).unwrap();
@@ -132,7 +145,11 @@ fn start(
     let request = key.signing_request().unwrap();
     let certificate = authority.issue(&request, &peer, clock::now(), Lifetime::default()).unwrap();
     let identity = Identity::new(key, certificate, authority.certificate().clone()).unwrap();
-    let ports = DialerPorts { tasks: Arc::new(Nothing), keeper: Arc::new(Nothing) };
+    let ports = DialerPorts {
+        tasks: Arc::new(Nothing),
+        note: watch::channel(Bytes::new()).1,
+        keeper: Arc::new(Nothing),
+    };
     dial(DialerConfig::new(identity, vec![address.clone()], "1"), ports, group).unwrap()
 }
 

@@ -17,6 +17,12 @@ impl Key {
     /// The prefix that matches every key.
     pub const ALL: Self = Self(Bytes::new());
 
+    /// The record of an election: there while somebody leads, its value says who.
+    #[must_use]
+    pub fn election(name: &str) -> Self {
+        format!("\0election/{name}").into()
+    }
+
     /// Whether `prefix` begins this key.
     #[must_use]
     pub fn starts_with(&self, prefix: &Key) -> bool {

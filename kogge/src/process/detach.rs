@@ -1,5 +1,6 @@
-//! `kogge up --detach`: the cloud as a process of its own, and the word that it is up.
+//! `--detach`: a command as a process of its own, and the word that it is up.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -45,7 +46,11 @@ impl Ready {
             for (door, url) in &doors.0 {
                 let _ = writeln!(error, "{door}: {url}");
             }
-            let _ = writeln!(error, "up; end it with `kogge down` (Ctrl-C leaves the tasks running)");
+            let _ = writeln!(error, "up; Ctrl-C leaves the tasks running");
+        }
+        if self.is_background() {
+            // Paths in the arguments have been used; from now on no directory shall be held that is not ours.
+            let _ = std::env::set_current_dir("/");
         }
         self.tell(&Word::Up(doors.clone()));
     }
@@ -72,20 +77,18 @@ fn adopt(fd: i32) -> File {
     file
 }
 
-/// Starts this very command in the background and waits until it is up.
-pub(crate) fn start(place: &Place, format: Format) -> Result<u8, Failure> {
+/// Starts this program with `words` in the background and waits until it is up.
+pub(super) fn start(place: &Place, words: &[OsString], format: Format) -> Result<u8, Failure> {
     place.prepare()?;
     let cannot = |error: std::io::Error| Failure::new(format!("cannot start in the background: {error}"));
     let (mut reader, writer) = std::io::pipe().map_err(cannot)?;
     let fd = writer.as_raw_fd();
     rustix::io::fcntl_setfd(&writer, rustix::io::FdFlags::empty()).map_err(|errno| cannot(errno.into()))?;
-    let words = std::env::args_os().skip(1).filter(|word| word != "--detach" && word != "-d");
     let log = File::options().create(true).append(true).open(place.log_file()).map_err(cannot)?;
     let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
     command
         .args(words)
         .env(READY, fd.to_string())
-        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(log.try_clone().map_err(cannot)?)
         .stderr(log)
@@ -106,7 +109,7 @@ pub(crate) fn start(place: &Place, format: Format) -> Result<u8, Failure> {
                 None => failure,
             })
         }
-        Err(_) => Err(Failure::new("the cloud ended while it started")
+        Err(_) => Err(Failure::new("it ended while it started")
             .with_hint(format!("its last words stand in {}", place.log_file().display()))),
     }
 }

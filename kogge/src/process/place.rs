@@ -17,7 +17,7 @@ impl Place {
     /// The data directory that is meant, made if it is not there.
     pub(crate) fn find(global: &Global) -> Result<Self, Failure> {
         if !rustix::process::geteuid().is_root() {
-            return Err(Failure::new("kogge up needs root: it makes containers, bridges and cgroups")
+            return Err(Failure::new("this needs root: it makes containers, bridges and cgroups")
                 .with_hint("run it with sudo"));
         }
         let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));

@@ -77,6 +77,11 @@ impl Engine {
         Err(Failure::usage(format!("there is no state engine {scheme:?}")).with_hint(FORMS))
     }
 
+    /// Whether only one process can use it.
+    pub(crate) const fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded(_))
+    }
+
     /// Opens it.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Store>, Failure> {
         match self {

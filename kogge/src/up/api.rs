@@ -8,11 +8,15 @@ use kogge_control::Handle;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use tokio::net::TcpListener;
 
-/// Serves until the group ends; requests under way are finished.
-pub(super) fn serve(listener: TcpListener, control: &Handle, git: Router, group: &TaskGroup) {
+/// Everything that stands behind the door.
+pub(crate) fn routes(control: &Handle, git: Router, group: &TaskGroup) -> Router {
     let api = kogge_api::router(Api { handle: control.clone(), tasks: group.clone() });
     // Pushes must come from where the operator is, as every other change.
-    let routes = api.merge(kogge_api::guard(git)).fallback(kogge_api::not_found);
+    api.merge(kogge_api::guard(git)).fallback(kogge_api::not_found)
+}
+
+/// Serves until the group ends; requests under way are finished.
+pub(crate) fn serve(listener: TcpListener, routes: Router, group: &TaskGroup) {
     let token = group.token();
     group.spawn("api", OnPanic::StopGroup, async move {
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();

@@ -9,10 +9,14 @@ use kogge_host::listener;
 use kogge_model::view::DoorsView;
 use tokio::net::TcpListener;
 
+use crate::cluster::AgentsDoor;
+
 /// Open doors that nobody serves yet.
 pub(crate) struct Doors {
     pub(crate) api: TcpListener,
     pub(crate) router: TcpListener,
+    /// For agents on other machines, if there may be some.
+    pub(crate) agents: Option<AgentsDoor>,
     pub(crate) view: DoorsView,
     pub(crate) router_port: u16,
 }
@@ -20,37 +24,47 @@ pub(crate) struct Doors {
 impl Doors {
     /// Opens all doors, or none.
     pub(crate) fn open(args: &UpArgs) -> Result<Self, Failure> {
-        let (api, router) = match args.doors {
-            Wish::Default => (7400, 80),
-            Wish::Ephemeral => (0, 0),
-        };
-        let api = args.api_bind.unwrap_or_else(|| loopback(api));
-        if !api.ip().is_loopback() {
-            return Err(Failure::usage(format!(
-                "the API cannot be bound to {api}: beyond loopback it would need TLS and tokens"
-            ))
-            .with_hint("bind it to 127.0.0.1 and reach it through ssh -L"));
-        }
-        let (api, api_at) = open("api", api, "--api-bind")?;
-        let (router, router_at) =
-            open("router_http", args.router_bind.unwrap_or_else(|| loopback(router)), "--router-bind")?;
+        let (api, api_at) = bind("api", check_api(args.api_bind, args.doors)?, "--api-bind")?;
+        let router_at = args.router_bind.unwrap_or_else(|| default_at(args.doors, 80));
+        let (router, router_at) = bind("router_http", router_at, "--router-bind")?;
+        let agents = args.agents.agents_bind.map(|at| AgentsDoor::open(at, &args.agents)).transpose()?;
         let mut view = DoorsView::default();
         view.0.insert(DoorsView::API.to_owned(), format!("http://{api_at}"));
         view.0.insert(DoorsView::ROUTER_HTTP.to_owned(), format!("http://{router_at}"));
-        Ok(Self { api, router, view, router_port: router_at.port() })
-    }
-
-    /// The URL of the API.
-    pub(crate) fn api_url(&self) -> String {
-        self.view.url(DoorsView::API).unwrap_or_default().to_owned()
+        if let Some(agents) = &agents {
+            view.0.insert(DoorsView::AGENTS.to_owned(), agents.address.to_string());
+        }
+        Ok(Self { api, router, agents, view, router_port: router_at.port() })
     }
 }
 
-fn loopback(port: u16) -> SocketAddr {
+/// Where the API listens.
+pub(crate) fn check_api(wish: Option<SocketAddr>, doors: Wish) -> Result<SocketAddr, Failure> {
+    let at = wish.unwrap_or_else(|| default_at(doors, 7400));
+    if at.ip().is_loopback() {
+        return Ok(at);
+    }
+    Err(Failure::usage(format!(
+        "the API cannot be bound to {at}: beyond loopback it would need TLS and tokens"
+    ))
+    .with_hint("bind it to 127.0.0.1 and reach it through ssh -L"))
+}
+
+/// Where a door is that nobody has moved: on loopback.
+pub(crate) fn default_at(doors: Wish, port: u16) -> SocketAddr {
+    let port = match doors {
+        Wish::Default => port,
+        Wish::Ephemeral => 0,
+    };
     SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn open(door: &'static str, at: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+/// Opens a door that nobody serves yet.
+pub(crate) fn bind(
+    door: &'static str,
+    at: SocketAddr,
+    flag: &str,
+) -> Result<(TcpListener, SocketAddr), Failure> {
     let bound = listener::bind(door, at);
     let listener = bound.map_err(|error| {
         let hint = match error.source.kind() {

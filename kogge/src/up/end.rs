@@ -8,10 +8,10 @@ use kogge_containers::image::{Bounds, ImageStore, Keep};
 use kogge_control::{Down, Handle};
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::reason::Reason;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::cloud::Cloud;
 use super::doors;
+use crate::process::Signals;
 
 /// How long requests under way may take when the cloud ends.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -68,16 +68,10 @@ impl Cloud {
     }
 
     async fn cause(&self) -> Result<Cause, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
-        let (mut terminate, mut interrupt) =
-            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let mut hang_up = listen(SignalKind::hangup())?;
+        let mut signals = Signals::listen()?;
         Ok(tokio::select! {
             down = self.control.asked_down() => Cause::Asked(down),
-            _ = terminate.recv() => Cause::Signal,
-            _ = interrupt.recv() => Cause::Signal,
-            _ = hang_up.recv() => Cause::Signal,
+            () = signals.any() => Cause::Signal,
             reason = self.control.ended() => Cause::Broken(reason.text),
             failed = self.agent.ended() => {
                 Cause::Broken(failed.unwrap_or_else(|| "the agent has ended".to_owned()))
@@ -90,7 +84,12 @@ impl Cloud {
 }
 
 /// From time to time images that nobody needs are removed; never what runs or what could be gone back to (G21).
-pub(super) fn collect_images(group: &TaskGroup, images: ImageStore, control: Handle, agent: AgentHandle) {
+pub(crate) fn collect_images(
+    group: &TaskGroup,
+    images: ImageStore,
+    control: Handle,
+    agent: Option<AgentHandle>,
+) {
     let token = group.token();
     group.spawn("collect-images", OnPanic::Log, async move {
         loop {
@@ -98,7 +97,7 @@ pub(super) fn collect_images(group: &TaskGroup, images: ImageStore, control: Han
                 () = token.cancelled() => return,
                 () = tokio::time::sleep(COLLECT_EVERY) => {}
             }
-            match collect(&images, &control, &agent).await {
+            match collect(&images, &control, agent.as_ref()).await {
                 Ok(0) => {}
                 Ok(bytes) => tracing::info!(bytes, "images that nobody needs were removed"),
                 Err(text) => tracing::warn!(%text, "images are not collected this time"),
@@ -107,10 +106,13 @@ pub(super) fn collect_images(group: &TaskGroup, images: ImageStore, control: Han
     });
 }
 
-async fn collect(images: &ImageStore, control: &Handle, agent: &AgentHandle) -> Result<u64, String> {
+async fn collect(images: &ImageStore, control: &Handle, agent: Option<&AgentHandle>) -> Result<u64, String> {
     let mut manifests = control.images_in_use().await.map_err(|refusal| refusal.to_string())?;
-    manifests.extend(agent.pinned_images().await);
-    let layers = agent.layers_in_use().await.map_err(|error| error.to_string())?;
+    let mut layers = Default::default();
+    if let Some(agent) = agent {
+        manifests.extend(agent.pinned_images().await);
+        layers = agent.layers_in_use().await.map_err(|error| error.to_string())?;
+    }
     let collected = images.collect(Keep { manifests, layers }, IMAGES_BOUND).await;
     collected.map(|collected| collected.bytes).map_err(|error| error.to_string())
 }

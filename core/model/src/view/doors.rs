@@ -16,6 +16,9 @@ impl DoorsView {
     /// The router's door for plain HTTP.
     pub const ROUTER_HTTP: &str = "router_http";
 
+    /// The door for agents and other servers: what `kogge join` takes.
+    pub const AGENTS: &str = "agents";
+
     /// The URL of a door, if it is open.
     #[must_use]
     pub fn url(&self, door: &str) -> Option<&str> {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kogge_containers::image::ImageStore;
+use kogge_containers::image::{ImageStore, Peer};
 use kogge_containers::network::Network;
 use kogge_containers::snapshot::SnapshotStore;
 use kogge_host::tasks::{OnPanic, TaskGroup};
@@ -49,6 +49,7 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) dirs: Dirs,
     pub(crate) images: ImageStore,
+    pub(crate) peer: Option<Arc<dyn Peer>>,
     pub(crate) snapshots: SnapshotStore,
     pub(crate) network: Network,
     pub(crate) program: ShimProgram,
@@ -70,6 +71,7 @@ pub(crate) struct Means {
     pub(crate) name: String,
     pub(crate) dirs: Dirs,
     pub(crate) images: ImageStore,
+    pub(crate) peer: Option<Arc<dyn Peer>>,
     pub(crate) snapshots: SnapshotStore,
     pub(crate) network: Network,
     pub(crate) program: ShimProgram,
@@ -79,12 +81,13 @@ pub(crate) struct Means {
 
 impl Machine {
     pub(crate) fn new(means: Means) -> Arc<Self> {
-        let Means { config, name, dirs, images, snapshots, network, program, mailbox, work } = means;
+        let Means { config, name, dirs, images, peer, snapshots, network, program, mailbox, work } = means;
         Arc::new(Self {
             config,
             name,
             dirs,
             images,
+            peer,
             snapshots,
             network,
             program,

@@ -178,22 +178,30 @@ impl Machine {
         Ok(Files { root, rootfs, user, image: Some(image) })
     }
 
-    /// By its digest; what is not here is pulled by its name, if that leads to a registry.
+    /// By its digest; what is not here comes from the servers, or by its name from a registry.
     async fn image(&self, wanted: &ImageRef) -> Result<Image, ImageError> {
         let missing = match self.images.image(&wanted.digest).await {
             Err(error @ ImageError::NotFound { .. }) => error,
             other => return other,
         };
-        let reference: Reference = format!("{}@{}", wanted.name, wanted.digest).parse()?;
-        if reference.registry().is_none() {
-            return Err(missing);
-        }
-        // Many instances of a service start at once: the first one pulls for all.
+        // Many instances of a service start at once: the first one fetches for all.
         let _alone = self.pulls.alone(&wanted.digest).await;
         if let Ok(image) = self.images.image(&wanted.digest).await {
             return Ok(image);
         }
-        self.images.pull(&reference, None, false).await?;
+        let reference: Reference = format!("{}@{}", wanted.name, wanted.digest).parse()?;
+        let fetched = match &self.peer {
+            Some(peer) => self.images.fetch(peer, wanted.digest, reference.clone()).await.map(drop),
+            None => Err(missing),
+        };
+        match fetched {
+            Err(error) if reference.registry().is_none() => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, image = %reference, "not from the servers, so from its registry");
+                self.images.pull(&reference, None, false).await?;
+            }
+            Ok(()) => {}
+        }
         self.images.image(&wanted.digest).await
     }
 

@@ -91,7 +91,7 @@ impl Place {
         std::fs::create_dir_all(&images).unwrap();
         let images = ImageStore::open(&images, ImageLimits::default(), workers.clone()).unwrap();
         let image = busybox::load(&images).await;
-        let agent = Agent::start(self.config(), link, Stores { images, workers }).await;
+        let agent = Agent::start(self.config(), link, Stores { images, workers, peer: None }).await;
         let agent = agent.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
         Cloud { agent, control: self.control.clone(), image, links }
     }

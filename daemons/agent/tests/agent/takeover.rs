@@ -101,7 +101,10 @@ async fn one_directory_serves_one_agent_of_one_cluster() {
         let workers = Workers::new(1);
         let images = ImageStore::open(dir.path(), Limits::default(), workers.clone()).unwrap();
         let control = crate::control::Control::new();
-        Agent::start(config, control.link(&links), Stores { images, workers }).await.err().unwrap()
+        Agent::start(config, control.link(&links), Stores { images, workers, peer: None })
+            .await
+            .err()
+            .unwrap()
     };
     let error = second(place.config()).await;
     assert!(error.to_string().contains("another agent runs on") && error.hint().is_some(), "{error}");
@@ -136,7 +139,8 @@ async fn what_nobody_remembers_is_cleared_away_and_half_a_record_is_refused() {
     let images = ImageStore::open(dir.path(), Limits::default(), workers.clone()).unwrap();
     let links = TaskGroup::new("links");
     let link = crate::control::Control::new().link(&links);
-    let error = Agent::start(place.config(), link, Stores { images, workers }).await.err().unwrap();
+    let error =
+        Agent::start(place.config(), link, Stores { images, workers, peer: None }).await.err().unwrap();
     assert!(error.to_string().contains("forgotten.json is damaged") && error.hint().is_some(), "{error}");
     assert!(is_alive(pid), "an agent that does not start touches nothing");
     links.shutdown(Duration::from_secs(5)).await;

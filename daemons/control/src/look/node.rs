@@ -3,11 +3,12 @@
 use kogge_kernel::{AgentView, Phase, Quantities};
 use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
-use kogge_model::view::{DoorsView, NodeResources, NodeRole, NodeView};
+use kogge_model::view::{NodeResources, NodeRole, NodeView};
 
 use crate::cloud::Cloud;
 use crate::handle::Handle;
 use crate::refusal::Refusal;
+use crate::standing::{ServerRecord, Standing};
 
 impl Handle {
     /// All servers and agents that are known, servers first, then by name.
@@ -15,10 +16,20 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, Refusal> {
-        let facts = self.inner.facts.clone();
-        let (version, doors) = (facts.version, facts.doors);
+        let (facts, standing) = (self.inner.facts.clone(), self.inner.standing.borrow().clone());
+        let servers = self.inner.servers.borrow().clone();
         self.look(move |cloud, now| {
-            let mut nodes = vec![cloud.server_view(version, &doors)];
+            let leader = match &standing {
+                Standing::Leads => Some(&facts.server.name),
+                Standing::Follows(leader) => leader.as_ref().map(|leader| &leader.name),
+            };
+            let is_listed = servers.iter().any(|server| server.name == facts.server.name);
+            let own = (!is_listed).then_some(&facts.server);
+            let mut nodes: Vec<NodeView> = own
+                .into_iter()
+                .chain(&servers)
+                .map(|server| cloud.server_view(server, leader == Some(&server.name)))
+                .collect();
             let mut agents: Vec<NodeView> =
                 cloud.kernel.view().agents().map(|agent| agent_view(agent, now)).collect();
             agents.sort_by(|one, other| one.name.cmp(&other.name));
@@ -44,20 +55,25 @@ impl Handle {
 }
 
 impl Cloud {
-    /// This process.
-    fn server_view(&self, version: String, doors: &DoorsView) -> NodeView {
+    fn server_view(&self, server: &ServerRecord, leads: bool) -> NodeView {
+        let door = server.door.as_ref().map(ToString::to_string);
+        let reason = if leads {
+            format!("leads term {}", self.settings.term)
+        } else {
+            "ready to take over".to_owned()
+        };
         NodeView {
-            name: "server".to_owned(),
+            name: server.name.clone(),
             role: NodeRole::Server,
-            leader: true,
+            leader: leads,
             state: Phase::Ready.word().to_owned(),
-            version,
-            address: doors.url(DoorsView::API).unwrap_or_default().to_owned(),
+            version: server.version.clone(),
+            address: door.unwrap_or_else(|| server.api.clone()),
             resources: None,
             attributes: Default::default(),
             tasks: Vec::new(),
             last_seen: None,
-            reason: format!("leads term {}", self.settings.term),
+            reason,
         }
     }
 }

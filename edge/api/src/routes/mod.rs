@@ -6,6 +6,8 @@ pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod images;
 pub(crate) mod instances;
+pub(crate) mod joining;
+pub(crate) mod leader;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 pub(crate) mod nodes;

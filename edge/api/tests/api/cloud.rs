@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kogge_api::Api;
 use kogge_client::Client;
-use kogge_control::{Config, Facts, Handle, Ports};
+use kogge_control::{Config, Facts, Handle, Ports, ServerRecord};
 use kogge_host::clock;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::view::{DeployRequest, DoorsView};
@@ -65,11 +65,22 @@ impl TestCloud {
             routing: tokio::sync::watch::channel(Arc::default()).0,
             drains: Arc::new(IdleRouter),
         };
-        let config =
-            Config { domain: "localhost".into(), router_port: 80, api_url: url.clone(), keep_revisions: 100 };
+        let config = Config {
+            domain: "localhost".into(),
+            router_port: 80,
+            api_url: url.clone(),
+            is_alone: true,
+            keep_revisions: 100,
+        };
         let facts = Facts {
             doors: DoorsView([("api".to_owned(), url.clone())].into()),
             data_dir: data.path().display().to_string(),
+            server: ServerRecord {
+                name: "server".into(),
+                door: None,
+                api: url.clone(),
+                version: "1.2.3".into(),
+            },
             started_at: clock::now(),
             version: "1.2.3".into(),
         };

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 7] = [
     include_str!("changes.rs"),
+    include_str!("cluster.rs"),
     include_str!("exec.rs"),
     include_str!("images.rs"),
     include_str!("limits.rs"),

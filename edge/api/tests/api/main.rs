@@ -6,6 +6,7 @@
 mod agent;
 mod changes;
 mod cloud;
+mod cluster;
 mod coverage;
 mod document;
 mod exec;

@@ -29,6 +29,9 @@ pub struct UpArgs {
     /// Where the state is kept.
     #[command(flatten)]
     pub at: super::StateAt,
+    /// The door for agents on other machines.
+    #[command(flatten)]
+    pub agents: super::AgentsDoorArgs,
     /// What constraints can ask for, such as zone=a
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = pair)]
     pub attributes: Vec<(String, String)>,
@@ -63,7 +66,7 @@ pub struct ManArgs {
     pub dir: Option<PathBuf>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),

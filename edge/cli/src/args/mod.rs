@@ -2,6 +2,7 @@
 
 mod app;
 mod cloud;
+mod cluster;
 pub(crate) mod deploy;
 mod image;
 mod instance;
@@ -17,6 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub(crate) use app::CreateArgs;
 pub use cloud::{Doors, UpArgs};
 pub(crate) use cloud::{DownArgs, ManArgs};
+pub use cluster::{AgentArgs, AgentsDoorArgs, JoinArgs, ServerRunArgs};
+pub(crate) use cluster::{ServerArgs, ServerCommand};
 pub(crate) use deploy::DeployArgs;
 pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
 pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
@@ -67,6 +70,12 @@ pub enum Format {
 pub enum Command {
     /// Run the cloud: server, agent and router in this process
     Up(UpArgs),
+    /// Run a server of a cloud of several machines
+    Server(Box<ServerArgs>),
+    /// Make this machine a part of a cloud, and run its agent
+    Join(Box<JoinArgs>),
+    /// Run the agent of a machine that has joined
+    Agent(Box<AgentArgs>),
     /// End the cloud and its tasks
     Down(DownArgs),
     /// Tell how the cloud is
@@ -137,6 +146,9 @@ impl Command {
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Up(_) => "up",
+            Self::Server(_) => "server",
+            Self::Join(_) => "join",
+            Self::Agent(_) => "agent",
             Self::Down(_) => "down",
             Self::Status => "status",
             Self::Doors => "doors",

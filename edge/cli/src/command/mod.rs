@@ -15,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod node;
 pub(crate) mod ps;
+pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod status;
 pub(crate) mod why;

@@ -3,7 +3,7 @@
 use std::io;
 
 use kogge_model::resources::{Bytes, CpuMillis};
-use kogge_model::view::{NodeResources, NodeView};
+use kogge_model::view::{InvitationView, NodeResources, NodeView};
 
 use crate::args::NodeCommand;
 use crate::context::Context;
@@ -23,6 +23,23 @@ pub(crate) async fn run(context: &mut Context, command: NodeCommand) -> Result<(
             }
             Ok(())
         }
+        NodeCommand::Token { ttl } => {
+            let invitation = context.client()?.invite(Some(ttl.millis() / 1_000)).await?;
+            context.print(&invitation)
+        }
+    }
+}
+
+impl Show for InvitationView {
+    fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
+        let server = self.servers.first().map_or("SERVER", String::as_str);
+        writeln!(page.out, "{}", self.token)?;
+        writeln!(page.out, "\nIt lets one machine in, until {}:", self.expires_at)?;
+        writeln!(page.out, "  KOGGE_TOKEN={} kogge join {server}", self.token)?;
+        if self.servers.is_empty() {
+            writeln!(page.out, "This cloud has no door for other machines yet: start it with --agents-bind")?;
+        }
+        Ok(())
     }
 }
 

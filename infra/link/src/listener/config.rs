@@ -41,7 +41,7 @@ impl ListenerConfig {
             lifetime: Lifetime::default(),
             late_renewal: Duration::from_secs(30 * 24 * 3600),
             clock_tolerance: Duration::from_secs(3600),
-            max_connections: 20_000,
+            max_connections: 40_000,
             max_message_bytes: MAX_MESSAGE_BYTES,
             versions: Versions::OURS,
             timing: Timing::default(),

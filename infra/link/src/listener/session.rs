@@ -203,17 +203,26 @@ impl Session {
 
     async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
         // May tell what the welcome has told already, but loses no change between the two.
-        let mut servers = self.shared.ports.servers.clone();
+        let mut servers = Some(self.shared.ports.servers.clone());
         loop {
+            let news = async {
+                match &mut servers {
+                    Some(servers) => servers.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
             let frame = tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.frame(order),
                     None => return Farewell::Silent,
                 },
-                changed = servers.changed() => match changed {
+                changed = news => match changed {
                     Ok(()) => Some(control_frame::Frame::Servers(Servers { addresses: addresses(&self.shared) })),
                     // The list stays as it is.
-                    Err(_) => std::future::pending().await,
+                    Err(_) => {
+                        servers = None;
+                        None
+                    }
                 },
             };
             let Some(frame) = frame else { continue };

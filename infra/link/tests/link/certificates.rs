@@ -75,7 +75,7 @@ async fn an_operator_cannot_pass_for_an_agent() {
     let ports = DialerPorts {
         tasks: Arc::new(NoTasks),
         keeper: Arc::new(Kept::default()),
-        note: watch::channel(Bytes::new()).1,
+        note: tokio::sync::watch::channel(Bytes::new()).1,
     };
     let refused = dial(config, ports, &TaskGroup::new("agent"));
     assert!(matches!(refused, Err(DialerError::NoAgent { peer }) if peer == "operator ann"));

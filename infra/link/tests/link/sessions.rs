@@ -145,3 +145,16 @@ async fn both_sides_of_the_agent_see_the_end_of_its_link() {
     assert_eq!(soon("the end", from_control.recv()).await, None);
     super::bed::until(&mut agent.state, |state| *state == LinkState::Closed).await;
 }
+
+#[tokio::test]
+async fn orders_come_also_when_the_list_of_servers_will_never_change() {
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    server.servers = tokio::sync::watch::channel(Vec::new()).0;
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    for number in 0..3 {
+        server.handle.send(&AgentId::new("a1"), order(number));
+        assert_eq!(agent.order().await, order(number));
+    }
+}

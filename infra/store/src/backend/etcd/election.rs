@@ -34,7 +34,6 @@ use super::tries::jittered;
 use super::wire;
 use super::wire::event::EventType;
 
-const PREFIX: &str = "\0election/";
 /// How long before its lease could end a leader gives up.
 const MARGIN: Duration = Duration::from_millis(500);
 const BETWEEN_SIGNS: Duration = Duration::from_secs(1);
@@ -76,7 +75,7 @@ pub(super) async fn campaign(
     name: &str,
     value: Bytes,
 ) -> Result<Leadership, CampaignError> {
-    let candidate = Candidate { link, keys, key: Key::from(format!("{PREFIX}{name}")), value };
+    let candidate = Candidate { link, keys, key: Key::election(name), value };
     candidate.stand().await.map_err(|source| CampaignError { name: name.to_owned(), source })
 }
 

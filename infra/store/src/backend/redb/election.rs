@@ -18,8 +18,6 @@ use super::engine::Engine;
 use super::follow::follow;
 use super::queue::{Action, Done};
 
-const PREFIX: &str = "\0election/";
-
 /// Ends the candidate's lease when the candidate goes, elected or not.
 struct Candidacy {
     engine: Arc<Engine>,
@@ -42,7 +40,7 @@ pub(super) async fn campaign(
 }
 
 async fn stand(engine: &Arc<Engine>, name: &str, value: Bytes) -> Result<Leadership, CommitError> {
-    let key = Key::from(format!("{PREFIX}{name}"));
+    let key = Key::election(name);
     check_key_length(&key)?;
     if value.len() > MAX_VALUE_BYTES {
         return Err(Refusal::ValueTooLarge { key, bytes: value.len() }.into());

@@ -26,7 +26,6 @@ use super::queue::{Abandoned, Action, Done};
 use super::session::Failure;
 use super::wire::{Code, Op};
 
-const PREFIX: &str = "\0election/";
 /// Between two tries of what the ensemble did not take.
 const RETRY: Duration = Duration::from_millis(200);
 /// How long before its session could end a leader stops, unless the session is very short.
@@ -44,7 +43,7 @@ pub(super) async fn campaign(
 }
 
 async fn stand(engine: &Arc<Engine>, name: &str, value: Bytes) -> Result<Leadership, CommitError> {
-    let key = Key::from(format!("{PREFIX}{name}"));
+    let key = Key::election(name);
     check_key_length(&key)?;
     if value.len() > MAX_VALUE_BYTES {
         return Err(Refusal::ValueTooLarge { key, bytes: value.len() }.into());

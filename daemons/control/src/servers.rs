@@ -1,0 +1,100 @@
+//! The servers of the cluster: each tells of itself in the state while it lives, and all know all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_host::backoff::Backoff;
+use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_store::{Commit, Key, LeaseId, Revision, Store};
+use tokio::sync::watch;
+
+use crate::copy::Copy;
+use crate::image::Image;
+use crate::keys;
+use crate::load::{ELECTION, parse};
+use crate::standing::ServerRecord;
+
+/// A server that is silent for so long is not told of any more.
+const LEASE: Duration = Duration::from_secs(10);
+/// Between two signs of life.
+const SIGN: Duration = Duration::from_secs(2);
+
+/// Who leads, with the revision at which it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Elected {
+    pub(crate) server: Option<ServerRecord>,
+    pub(crate) since: Revision,
+}
+
+/// Who leads, as `image` has it.
+pub(crate) fn elected(image: &Image) -> Option<Elected> {
+    let entry = image.get(&Key::election(ELECTION))?;
+    // Somebody else may have won, to move the state.
+    Some(Elected { server: serde_json::from_slice(&entry.value).ok(), since: entry.created })
+}
+
+/// All servers, as `image` has them.
+pub(crate) fn all(image: &Image) -> Vec<ServerRecord> {
+    image.under(keys::SERVERS).filter_map(|entry| parse(entry).ok()).collect()
+}
+
+/// Tells of `own` until `group` ends.
+pub(crate) fn announce(store: Arc<dyn Store>, own: ServerRecord, group: &TaskGroup) {
+    let token = group.token();
+    group.spawn("presence of this server", OnPanic::Log, async move {
+        let mut backoff = Backoff::new(Duration::from_millis(100), SIGN);
+        let telling = async {
+            loop {
+                if let Err(error) = tell(store.as_ref(), &own, &mut backoff).await {
+                    tracing::debug!(%error, "the other servers cannot be told of this one yet");
+                }
+                tokio::time::sleep(backoff.wait()).await;
+            }
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = telling => {}
+        }
+    });
+}
+
+/// Tells until that fails.
+async fn tell(
+    store: &dyn Store,
+    own: &ServerRecord,
+    backoff: &mut Backoff,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let lease: LeaseId = store.lease_grant(LEASE).await?.id;
+    let value = serde_json::to_vec(own)?;
+    let commit = Commit::new().put_leased(keys::under(keys::SERVERS, &own.name), value, lease);
+    store.commit(commit).await?;
+    backoff.reset();
+    loop {
+        tokio::time::sleep(SIGN).await;
+        store.lease_keepalive(lease).await?;
+    }
+}
+
+/// All servers, now and from now on.
+pub(crate) fn followed(copy: &Copy, group: &TaskGroup) -> watch::Receiver<Vec<ServerRecord>> {
+    let (sender, receiver) = watch::channel(Vec::new());
+    let (copy, token) = (copy.clone(), group.token());
+    group.spawn("list of servers", OnPanic::Log, async move {
+        let mut reached = copy.reached();
+        let following = async {
+            while reached.changed().await.is_ok() {
+                let servers = all(&copy.image());
+                sender.send_if_modified(|known| {
+                    let is_news = *known != servers;
+                    *known = servers;
+                    is_news
+                });
+            }
+        };
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = following => {}
+        }
+    });
+    receiver
+}

@@ -1,0 +1,41 @@
+//! Which server leads, as far as this one knows.
+
+use kogge_link::ServerAddress;
+use serde::{Deserialize, Serialize};
+
+/// A server, as the others find it in the state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRecord {
+    /// Its name.
+    pub name: String,
+    /// Where agents and other servers come in; none when it has no such door.
+    pub door: Option<ServerAddress>,
+    /// The URL of its API.
+    pub api: String,
+    /// The program's version.
+    pub version: String,
+}
+
+impl ServerRecord {
+    /// As it stands in the state.
+    pub(crate) fn to_bytes(&self) -> bytes::Bytes {
+        serde_json::to_vec(self).expect("a record is plain data").into()
+    }
+}
+
+/// What this server is at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It decides.
+    Leads,
+    /// Another one decides, or none does.
+    Follows(Option<ServerRecord>),
+}
+
+impl Standing {
+    /// Whether this server decides.
+    #[must_use]
+    pub const fn leads(&self) -> bool {
+        matches!(self, Self::Leads)
+    }
+}
