@@ -66,6 +66,7 @@ fn run(cli: kogge_cli::Cli) -> Result<u8, Failure> {
         Outcome::Up(args, global) => up::run(&args, &global),
         Outcome::Server(args, global) => cluster::run_server(&args, &global),
         Outcome::Join(args, global) => cluster::join(&args, &global),
+        Outcome::Leave(args, global) => cluster::leave(&args, &global),
         Outcome::Agent(args, global) => cluster::run_agent(&args, &global),
         Outcome::State(command, global) => state::run(&command, &global),
         Outcome::Shim(_) => Err(Failure::usage("kogge shim takes one directory; the agent starts it")),

@@ -30,7 +30,7 @@ mod time;
 
 pub use args::{
     AgentArgs, AgentsDoorArgs, BackupArgs, Cli, Command, CopyArgs, Doors, Format, Global, JoinArgs,
-    RestoreArgs, ServerRunArgs, StateAt, StateCommand, UpArgs,
+    LeaveArgs, RestoreArgs, ServerRunArgs, StateAt, StateCommand, UpArgs,
 };
 pub use failure::{Failure, report};
 pub use parse::{Parsed, parse};

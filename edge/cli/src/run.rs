@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::args::{
-    AgentArgs, Cli, Command, Global, JoinArgs, ServerArgs, ServerRunArgs, StateCommand, UpArgs,
+    AgentArgs, Cli, Command, Global, JoinArgs, LeaveArgs, ServerArgs, ServerRunArgs, StateCommand, UpArgs,
 };
 use crate::command;
 use crate::context::Context;
@@ -20,6 +20,8 @@ pub enum Outcome {
     Server(Box<ServerRunArgs>, Global),
     /// Become a part of a cloud, then run the agent.
     Join(Box<JoinArgs>, Global),
+    /// End the agent of this machine and forget the cloud.
+    Leave(Box<LeaveArgs>, Global),
     /// Run an agent in this process.
     Agent(Box<AgentArgs>, Global),
     /// Look after the state, with the engines at hand.
@@ -44,6 +46,7 @@ async fn dispatch(cli: Cli) -> Result<Outcome, Failure> {
     match command {
         Command::Up(args) => return Ok(Outcome::Up(Box::new(args), global)),
         Command::Join(args) => return Ok(Outcome::Join(args, global)),
+        Command::Leave(args) => return Ok(Outcome::Leave(Box::new(args), global)),
         Command::Agent(args) => return Ok(Outcome::Agent(args, global)),
         Command::Server(args) => match *args {
             ServerArgs { command: None, run } => return Ok(Outcome::Server(Box::new(run), global)),

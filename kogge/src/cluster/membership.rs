@@ -97,6 +97,14 @@ impl Membership {
         self.document().settings
     }
 
+    /// This data directory is nobody's any more.
+    pub(super) fn forget(self) -> Result<(), Failure> {
+        let cannot = |error| Failure::new(format!("cannot remove {}: {error}", self.path.display()));
+        std::fs::remove_file(self.path.with_file_name(KEY_FILE))
+            .and_then(|()| std::fs::remove_file(&self.path))
+            .map_err(cannot)
+    }
+
     fn document(&self) -> Document {
         self.document.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -9,11 +9,14 @@ mod agent;
 mod agents_door;
 mod forward;
 mod join;
+mod leave;
 mod membership;
 mod own_address;
+mod replicate;
 mod server;
 
 pub(crate) use agent::run as run_agent;
 pub(crate) use agents_door::{AgentsDoor, Served};
 pub(crate) use join::run as join;
+pub(crate) use leave::run as leave;
 pub(crate) use server::run as run_server;

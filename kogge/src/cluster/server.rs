@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::agents_door::{AgentsDoor, Served};
 use super::forward::{Forward, ForwardedRequests};
+use super::replicate;
 use crate::adapters::{self, AgentNotes, CloudDrains, CloudImages, CloudTasks, PushedApps, ServerNetwork};
 use crate::process::{self, Place, Ready, Signals};
 use crate::state::Engine;
@@ -113,6 +114,9 @@ impl Server {
         };
         // The one who opens it is the only one who sets it.
         let _ = wires.door.set(door.serve(served, &edge_group)?);
+        if !is_alone {
+            replicate::start(&name, &control, &images, Arc::clone(&wires.door), &edge_group);
+        }
         let forward = Forward::new(control.clone(), wires.door, edge_group.clone());
         up::serve_api(api, forward.before(routes), &edge_group);
         publish(&doors, &place.doors_file())?;

@@ -94,6 +94,12 @@ pub(crate) fn publish(view: &DoorsView, file: &Path) -> Result<(), Failure> {
     write().map_err(|error| Failure::new(format!("cannot write {}: {error}", file.display())))
 }
 
+/// The process whose doors the file names.
+pub(crate) fn pid(file: &Path) -> Option<i32> {
+    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    document["pid"].as_i64()?.try_into().ok()
+}
+
 /// Nobody is to find doors that are closed.
 pub(crate) fn withdraw(file: &Path) {
     if let Err(error) = std::fs::remove_file(file) {

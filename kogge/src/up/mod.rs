@@ -15,7 +15,7 @@ use crate::process::{self, Place, Ready};
 
 pub(crate) use api::{routes, serve as serve_api};
 pub(crate) use cloud::{KEEP_REVISIONS, facts, start_agent, start_builder, start_failure};
-pub(crate) use doors::{bind, check_api, default_at, publish, withdraw};
+pub(crate) use doors::{bind, check_api, default_at, pid as doors_pid, publish, withdraw};
 pub(crate) use end::collect_images;
 
 /// Runs the cloud until it is asked to end, or starts it in the background.

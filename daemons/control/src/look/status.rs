@@ -44,6 +44,14 @@ impl Handle {
     ///
     /// # Errors
     /// When control is ending; then nothing should be collected.
+    pub async fn images_kept(&self) -> Result<Vec<ImageRef>, Refusal> {
+        self.look(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image).collect())).await
+    }
+
+    /// The digests of the same.
+    ///
+    /// # Errors
+    /// When control is ending.
     pub async fn images_in_use(&self) -> Result<BTreeSet<Digest>, Refusal> {
         self.look(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image.digest).collect()))
             .await

@@ -104,3 +104,11 @@ pub struct JoinArgs {
     #[command(flatten)]
     pub agent: AgentArgs,
 }
+
+/// How to leave a cloud.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LeaveArgs {
+    /// Only tell what would be done
+    #[arg(long)]
+    pub plan: bool,
+}

@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub(crate) use app::CreateArgs;
 pub use cloud::{Doors, UpArgs};
 pub(crate) use cloud::{DownArgs, ManArgs};
-pub use cluster::{AgentArgs, AgentsDoorArgs, JoinArgs, ServerRunArgs};
+pub use cluster::{AgentArgs, AgentsDoorArgs, JoinArgs, LeaveArgs, ServerRunArgs};
 pub(crate) use cluster::{ServerArgs, ServerCommand};
 pub(crate) use deploy::DeployArgs;
 pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
@@ -76,6 +76,8 @@ pub enum Command {
     Join(Box<JoinArgs>),
     /// Run the agent of a machine that has joined
     Agent(Box<AgentArgs>),
+    /// End the agent of this machine with all its tasks, and forget the cloud
+    Leave(LeaveArgs),
     /// End the cloud and its tasks
     Down(DownArgs),
     /// Tell how the cloud is
@@ -149,6 +151,7 @@ impl Command {
             Self::Server(_) => "server",
             Self::Join(_) => "join",
             Self::Agent(_) => "agent",
+            Self::Leave(_) => "leave",
             Self::Down(_) => "down",
             Self::Status => "status",
             Self::Doors => "doors",

@@ -7,6 +7,8 @@ use kogge_model::reason::Reason;
 use tonic::{Status, Streaming};
 
 use super::DialerHandle;
+use super::connection::Client;
+use crate::address::ServerAddress;
 use crate::bounds::FETCH_STALL;
 use crate::wire::{BlobPart, FetchRequest, blob_part};
 
@@ -28,21 +30,30 @@ impl DialerHandle {
         let is_connected = self.state().borrow().server().is_some();
         let at = self.shared.at.load_full().filter(|_| is_connected);
         let server = at.ok_or_else(|| Reason::new("not connected to any server"))?;
-        let mut client = self.shared.connect(&server).await.map_err(|error| error.reason())?.client;
-        let request = FetchRequest { digest: digest.to_string(), offset };
-        // Its turn may take a while to come.
-        let answer = tokio::time::timeout(FETCH_STALL, client.fetch(request)).await;
-        let answer =
-            answer.map_err(|_| Reason::new(format!("server {server} is too busy to send {digest}")))?;
-        let failed = |status: Status| Reason::new(format!("server {server}: {}", status.message()));
-        let mut parts = answer.map_err(failed)?.into_inner();
-        let first = parts.message().await.map_err(failed)?;
-        let Some(blob_part::Part::SizeBytes(size_bytes)) = first.and_then(|first| first.part) else {
-            return Err(Reason::new(format!("server {server} sends {digest} in a way that cannot be read")));
-        };
-        let left = size_bytes.saturating_sub(offset);
-        Ok(RemoteBlob { size_bytes, pieces: stream::unfold(Some((parts, left)), next).boxed() })
+        let client = self.shared.connect(&server).await.map_err(|error| error.reason())?.client;
+        open(client, &server, digest, offset).await
     }
+}
+
+/// Opens a blob on a connection of its own.
+pub(crate) async fn open(
+    mut client: Client,
+    server: &ServerAddress,
+    digest: Digest,
+    offset: u64,
+) -> Result<RemoteBlob, Reason> {
+    let request = FetchRequest { digest: digest.to_string(), offset };
+    // Its turn may take a while to come.
+    let answer = tokio::time::timeout(FETCH_STALL, client.fetch(request)).await;
+    let answer = answer.map_err(|_| Reason::new(format!("server {server} is too busy to send {digest}")))?;
+    let failed = |status: Status| Reason::new(format!("server {server}: {}", status.message()));
+    let mut parts = answer.map_err(failed)?.into_inner();
+    let first = parts.message().await.map_err(failed)?;
+    let Some(blob_part::Part::SizeBytes(size_bytes)) = first.and_then(|first| first.part) else {
+        return Err(Reason::new(format!("server {server} sends {digest} in a way that cannot be read")));
+    };
+    let left = size_bytes.saturating_sub(offset);
+    Ok(RemoteBlob { size_bytes, pieces: stream::unfold(Some((parts, left)), next).boxed() })
 }
 
 type Reading = Option<(Streaming<BlobPart>, u64)>;

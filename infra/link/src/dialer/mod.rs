@@ -37,8 +37,9 @@ use crate::timing::jitter;
 
 pub use config::{DialerConfig, DialerPorts, Keeper};
 pub use connection::DialError;
-pub(crate) use connection::{connect, flow};
+pub(crate) use connection::{Client, connect, flow};
 pub use fetch::RemoteBlob;
+pub(crate) use fetch::open as open_blob;
 pub use join::{JoinError, JoinWish, Joined, join};
 pub use state::LinkState;
 

@@ -1,7 +1,9 @@
-//! Byte streams between servers: what one server is asked and another has to answer.
+//! What servers want of each other: byte streams, for what one is asked and another has to answer, and blobs.
 
 use bytes::Bytes;
 use kogge_host::tasks::OnPanic;
+use kogge_model::digest::Digest;
+use kogge_model::reason::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
@@ -9,7 +11,7 @@ use tonic::{Status, Streaming};
 use super::ListenerHandle;
 use crate::address::ServerAddress;
 use crate::bounds::{CHUNK_BYTES, MAX_PIECES};
-use crate::dialer::{DialError, connect, flow};
+use crate::dialer::{Client, DialError, RemoteBlob, connect, flow, open_blob};
 use crate::tls::Trust;
 use crate::wire::Piece;
 
@@ -21,10 +23,8 @@ impl ListenerHandle {
     /// When that server cannot be reached or believed.
     pub async fn tunnel(&self, server: &ServerAddress) -> Result<DuplexStream, DialError> {
         let shared = &self.shared;
-        let identity = shared.identity.load_full();
-        let trust = Trust::Cluster(identity.authority().clone());
         let timing = &shared.config.timing;
-        let mut client = connect(server, trust, Some(&identity), timing, &shared.group).await?.client;
+        let mut client = self.connect(server).await?;
         let (ours, theirs) = tokio::io::duplex(CHUNK_BYTES);
         let (up, pieces) = mpsc::channel(MAX_PIECES);
         let failed = |status: Status| DialError::Handshake { server: server.clone(), source: status.into() };
@@ -39,6 +39,27 @@ impl ListenerHandle {
             }
         });
         Ok(ours)
+    }
+
+    /// A blob of the server at `server`, from `offset` on. Nobody has checked it against its digest yet.
+    ///
+    /// # Errors
+    /// When that server cannot be reached or believed, or does not have it.
+    pub async fn fetch(
+        &self,
+        server: &ServerAddress,
+        digest: Digest,
+        offset: u64,
+    ) -> Result<RemoteBlob, Reason> {
+        let client = self.connect(server).await.map_err(|error| error.reason())?;
+        open_blob(client, server, digest, offset).await
+    }
+
+    async fn connect(&self, server: &ServerAddress) -> Result<Client, DialError> {
+        let shared = &self.shared;
+        let identity = shared.identity.load_full();
+        let trust = Trust::Cluster(identity.authority().clone());
+        Ok(connect(server, trust, Some(&identity), &shared.config.timing, &shared.group).await?.client)
     }
 }
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::{Leader, Notes, ServerAddress, Tunnels};
+use kogge_model::digest::Digest;
 use kogge_model::id::AgentId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -129,4 +131,21 @@ async fn servers_of_other_clusters_and_dead_ones_cannot_be_reached() {
     let gone: ServerAddress = theirs.stop().await.into();
     let error = ours.handle.tunnel(&gone).await.unwrap_err().reason();
     assert!(error.text.contains("cannot reach server"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_fetches_blobs_from_another_one() {
+    let north = Cluster::new("north");
+    let (one, two) = (north.server(), north.server());
+    let content = Bytes::from(vec![5; 150_000]);
+    let digest = Digest::of(&content);
+    north.blobs.0.lock().unwrap().insert(digest, content.clone());
+    let mut blob = one.handle.fetch(&two.address, digest, 100_000).await.unwrap();
+    assert_eq!(blob.size_bytes, 150_000);
+    let mut received = Vec::new();
+    while let Some(piece) = soon("a piece", blob.pieces.next()).await {
+        received.extend_from_slice(&piece.unwrap());
+    }
+    assert_eq!(received, content[100_000..]);
+    assert!(one.handle.fetch(&two.address, Digest::of(b"nothing"), 0).await.is_err());
 }

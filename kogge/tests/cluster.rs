@@ -1,0 +1,233 @@
+//! Several machines as one cloud, tried on one: agents that join, servers that die.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod machines;
+
+use std::time::{Duration, Instant};
+
+use kogge_testkit::wait;
+use machines::{Machine, PATIENCE, SERVE, etcd};
+
+#[test]
+fn agents_that_join_run_route_and_answer_like_the_first_machine() {
+    let first = Machine::new("m0");
+    first.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0", "--name", "m0"]);
+    let (one, two) = (first.joined("a1"), first.joined("a2"));
+    first.load_busybox("box:1");
+    first.ok(&[
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "web",
+        "--port",
+        "8080",
+        "--health",
+        "tcp",
+        "--instances",
+        "6",
+        "--cpus",
+        "0.05",
+        "--mem",
+        "16M",
+        "--command",
+        SERVE,
+    ]);
+    let nodes = first.json(&["node", "list"]);
+    for node in nodes.as_array().unwrap().iter().filter(|node| node["role"] == "agent") {
+        assert_eq!(node["tasks"].as_array().unwrap().len(), 2, "{node}");
+    }
+    // Each router knows the instances of all machines.
+    for machine in [&first, &one, &two] {
+        let mut seen = std::collections::BTreeSet::new();
+        wait::until(&format!("answers of all instances through {}", machine.name), PATIENCE, || {
+            seen.insert(machine.get("web.localhost").filter(|answer| answer.status == 200)?.text);
+            (seen.len() == 6).then_some(())
+        });
+    }
+    let lines = first.ok(&["logs", "web"]);
+    assert_eq!(lines.matches("started").count(), 6, "{lines}");
+    for number in 1..=6 {
+        let name = first.ok(&["exec", &format!("web.{number}"), "--", "hostname"]);
+        assert_eq!(name.trim(), format!("web-{number}"));
+    }
+    first.ok(&["destroy", "web", "--yes"]);
+    one.leave();
+    two.leave();
+    first.down();
+}
+
+#[test]
+fn g7_an_agents_death_touches_no_task_and_a_lost_machines_tasks_are_replaced() {
+    let first = Machine::new("m0");
+    first.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0", "--name", "m0"]);
+    let (one, two) = (first.joined("a1"), first.joined("a2"));
+    first.load_busybox("box:1");
+    first.ok(&[
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "web",
+        "--port",
+        "8080",
+        "--health",
+        "tcp",
+        "--instances",
+        "3",
+        "--cpus",
+        "0.05",
+        "--mem",
+        "16M",
+        "--command",
+        SERVE,
+    ]);
+    let before = first.json(&["ps"]);
+    one.kill();
+    one.ok(&["agent", "--detach", "--doors", "ephemeral"]);
+    first.agent_is("a1", "ready");
+    assert_eq!(first.pids(&before), first.pids(&first.json(&["ps"])), "no task was touched");
+    // A machine that dies takes its tasks with it.
+    two.kill();
+    two.kill_tasks();
+    wait::until("a replacement elsewhere", PATIENCE, || {
+        let instances = first.json(&["ps"]);
+        let instances = instances.as_array().unwrap();
+        let elsewhere = instances.iter().filter(|one| one["healthy"] == true && one["agent"] != "a2").count();
+        (elsewhere == 3).then_some(())
+    });
+    first.agent_is("a2", "lost");
+    // It comes back, and what it has too much ends (G10).
+    two.ok(&["agent", "--detach", "--doors", "ephemeral"]);
+    first.agent_is("a2", "ready");
+    wait::until("three instances and no more", PATIENCE, || {
+        let instances = first.json(&["ps"]);
+        (instances.as_array().unwrap().len() == 3).then_some(())
+    });
+    first.ok(&["destroy", "web", "--yes"]);
+    one.leave();
+    two.leave();
+    first.down();
+}
+
+#[test]
+fn whoever_has_no_good_token_stays_outside_and_hears_why() {
+    let (first, other) = (Machine::new("m0"), Machine::new("n0"));
+    for machine in [&first, &other] {
+        machine.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0"]);
+    }
+    let door = first.door("agents");
+    let stranger = Machine::new("a1");
+    let refused = |token: Option<&str>, door: &str| {
+        let mut command = stranger.command(&["join", door, "--no-start"]);
+        if let Some(token) = token {
+            command.env("KOGGE_TOKEN", token);
+        }
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(refused(None, &door).contains("a token is needed"), "{}", refused(None, &door));
+    assert!(refused(Some("kogge1.nothing"), &door).contains("not a join token"));
+    let foreign = other.token(&[]);
+    let text = refused(Some(&foreign), &door);
+    assert!(text.contains("is not believed") && text.contains("hint:"), "{text}");
+    let used = first.token(&[]);
+    let guest = Machine::new("a2");
+    guest.join(&door, &used);
+    let text = refused(Some(&used), &door);
+    assert!(text.contains("the token was used at") && text.contains("kogge node token"), "{text}");
+    let short = first.token(&["--ttl", "1s"]);
+    let minted = Instant::now();
+    wait::until("its end", PATIENCE, || (minted.elapsed() > Duration::from_secs(1)).then_some(()));
+    let text = refused(Some(&short), &door);
+    assert!(text.contains("the token expired at"), "{text}");
+    let text = refused(Some(&used), "127.0.0.1:1");
+    assert!(text.contains("cannot reach server 127.0.0.1:1"), "{text}");
+    // An agent is no operator: its data directory opens no API.
+    assert!(guest.fails(&["agent", "--data", "/nonexistent-kogge"]).contains("join first"));
+    guest.leave();
+    for machine in [first, other] {
+        machine.down();
+    }
+}
+
+#[test]
+fn g8_servers_take_over_from_each_other_and_no_request_notices() {
+    let engine = etcd();
+    let servers: Vec<Machine> = ["s1", "s2", "s3"].map(Machine::new).into();
+    for server in &servers {
+        server.serve(&engine.address);
+    }
+    let agents = [servers[1].joined("a1"), servers[2].joined("a2")];
+    servers[0].load_busybox("box:1");
+    servers[2].ok(&[
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "web",
+        "--port",
+        "8080",
+        "--health",
+        "tcp",
+        "--instances",
+        "4",
+        "--cpus",
+        "0.05",
+        "--mem",
+        "16M",
+        "--command",
+        SERVE,
+    ]);
+    let pids = servers[1].pids(&servers[1].json(&["ps"]));
+    assert_eq!(pids.len(), 4);
+    let requests = machines::Requests::start(&agents[0], "web.localhost");
+
+    // Killed: another one takes over, and takes writes.
+    assert_eq!(servers[1].leader().as_deref(), Some("s1"));
+    wait::until("the image on the other servers", PATIENCE, || {
+        let has = |server: &Machine| server.log().contains("fetched from another server");
+        (has(&servers[1]) && has(&servers[2])).then_some(())
+    });
+    servers[0].kill();
+    let died = Instant::now();
+    // Reads of a standby go on all the while.
+    assert_eq!(servers[1].pids(&servers[1].json(&["ps"])), pids);
+    wait::until("a write", PATIENCE, || {
+        servers[2].run(&["scale", "web=5", "--detach"]).status.success().then_some(())
+    });
+    assert!(died.elapsed() < Duration::from_secs(20), "it took {:?}", died.elapsed());
+    servers[2].healthy("web", 5);
+    let second = servers[2].leader().unwrap();
+    assert_ne!(second, "s1");
+
+    // It comes back and follows; the leader steps down, and another one leads.
+    servers[0].serve(&engine.address);
+    assert_eq!(servers[0].leader().as_ref(), Some(&second));
+    servers[0].ok(&["server", "step-down"]);
+    wait::until("another leader", PATIENCE, || servers[0].leader().filter(|leader| *leader != second));
+    servers[0].ok(&["scale", "web=4"]);
+    servers[0].healthy("web", 4);
+    let now = servers[1].pids(&servers[1].json(&["ps"]));
+    assert!(pids.iter().filter(|pid| now.contains(pid)).count() >= 3, "{pids:?} {now:?}");
+
+    // A copy says how new it is.
+    let follower = servers.iter().find(|server| server.leader().as_deref() != Some(&server.name)).unwrap();
+    let answer = kogge_testkit::cloud::get(&follower.door("api"), "localhost", "/api/v1/services").unwrap();
+    assert!(
+        answer.text.contains("kogge-index: ") && answer.text.contains("kogge-age-ms: "),
+        "{}",
+        answer.text
+    );
+
+    assert_eq!(requests.failed(), Vec::<String>::new());
+    servers[1].ok(&["destroy", "web", "--yes"]);
+    for agent in agents {
+        agent.leave();
+    }
+    for server in servers {
+        server.stop();
+    }
+}
