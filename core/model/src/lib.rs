@@ -32,4 +32,5 @@ pub mod service;
 pub mod task;
 pub mod template;
 pub mod time;
+pub mod token;
 pub mod view;

@@ -9,23 +9,16 @@ use std::time::Duration;
 
 use kogge_model::digest::Digest;
 use kogge_model::time::Timestamp;
+pub use kogge_model::token::MINT_BYTES;
+use kogge_model::token::TokenParts;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 const PREFIX: &str = "kogge1";
-const ID_BYTES: usize = 6;
-const SECRET_BYTES: usize = 16;
-
-/// Random bytes that a token takes.
-pub const MINT_BYTES: usize = ID_BYTES + SECRET_BYTES;
 
 /// A token in clear.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
-    id: String,
-    secret: String,
-    authority: Digest,
-}
+pub struct Token(TokenParts);
 
 /// What the cluster keeps of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +101,10 @@ pub fn mint(
     now: Timestamp,
     time_to_live: Duration,
 ) -> (Token, TokenRecord) {
-    let (id, secret) = random.split_at(ID_BYTES);
-    let token = Token { id: hex(id), secret: hex(secret), authority };
+    let token = Token(TokenParts::mint(random, authority));
     let record = TokenRecord {
-        id: token.id.clone(),
-        secret: token.secret_digest(),
+        id: token.id().to_owned(),
+        secret: token.0.secret_digest(),
         expires: now.plus(time_to_live),
         used: None,
     };
@@ -130,12 +122,12 @@ pub fn check(
     key: Digest,
     now: Timestamp,
 ) -> Result<Accepted, Refused> {
-    if presented.authority != authority {
+    if presented.authority() != authority {
         return Err(Refused::OtherCluster);
     }
     // How long comparing digests takes tells nothing about a secret that gives another digest.
     let known =
-        record.filter(|record| record.id == presented.id && record.secret == presented.secret_digest());
+        record.filter(|record| record.id == presented.id() && record.secret == presented.0.secret_digest());
     let record = known.ok_or(Refused::Wrong)?;
     if let Some(used) = &record.used
         && used.key != key
@@ -155,23 +147,19 @@ impl Token {
     /// Which record to look up.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.0.id()
     }
 
     /// The authority to believe.
     #[must_use]
     pub const fn authority(&self) -> Digest {
-        self.authority
+        self.0.authority()
     }
 
     /// As it is handed to people. It lets in whoever has it.
     #[must_use]
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}.{}.{}.{}", self.id, self.secret, self.authority.hex())
-    }
-
-    fn secret_digest(&self) -> Digest {
-        Digest::of(self.secret.as_bytes())
+        self.0.reveal(PREFIX)
     }
 }
 
@@ -179,30 +167,15 @@ impl FromStr for Token {
     type Err = TokenError;
 
     fn from_str(text: &str) -> Result<Self, TokenError> {
-        let [PREFIX, id, secret, authority] = text.trim().split('.').collect::<Vec<_>>()[..] else {
-            return Err(TokenError);
-        };
-        if !is_hex(id, ID_BYTES) || !is_hex(secret, SECRET_BYTES) {
-            return Err(TokenError);
-        }
-        let authority = format!("sha256:{authority}").parse().map_err(|_| TokenError)?;
-        Ok(Self { id: id.to_owned(), secret: secret.to_owned(), authority })
+        TokenParts::parse(PREFIX, text).map(Self).ok_or(TokenError)
     }
 }
 
 /// Without the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({})", self.id)
+        write!(f, "Token({:?})", self.0)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn is_hex(text: &str, bytes: usize) -> bool {
-    text.len() == bytes * 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]
