@@ -19,6 +19,8 @@ pub struct Caller {
 pub enum Origin {
     /// Over a loopback address of this machine: whoever can do that is the operator.
     Loopback,
+    /// With a token, from wherever.
+    Token,
     /// By `git push`.
     GitPush,
     /// The cloud itself: start, recovery, roll-back.
@@ -30,6 +32,12 @@ impl Caller {
     #[must_use]
     pub fn local_operator() -> Self {
         Self { name: "local operator".to_owned(), origin: Origin::Loopback }
+    }
+
+    /// Whoever shows the token of that name.
+    #[must_use]
+    pub fn operator(name: &str) -> Self {
+        Self { name: name.to_owned(), origin: Origin::Token }
     }
 
     /// The cloud acting by itself.

@@ -83,7 +83,10 @@ pub struct OperatorToken(TokenParts);
 
 /// A text that is no token of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("this is not a token of an operator: expected {0}. and three parts of hex digits, copied whole", OperatorToken::PREFIX)]
+#[error(
+    "this is not a token of an operator: expected {0}. and three parts of hex digits, copied whole",
+    OperatorToken::PREFIX
+)]
 pub struct OperatorTokenError;
 
 impl OperatorToken {

@@ -28,6 +28,8 @@ pub struct Release {
     pub image: ImageRef,
     /// The commit it was built from.
     pub commit: String,
+    /// Who pushed it.
+    pub pusher: String,
 }
 
 /// How a release goes.

@@ -113,7 +113,9 @@ impl Pushes {
         drop(bench);
         let image = built.map_err(|error: BuildError| error.reason().clone())?;
         lines.say(format!("=====> Releasing {}", image.name)).await;
-        self.roll_out(Release { app, image, commit }, &lines).await
+        // What git's own server makes of the caller (git-http-backend(1)).
+        let pusher = ask.git.get("GIT_COMMITTER_NAME").cloned().unwrap_or_default();
+        self.roll_out(Release { app, image, commit, pusher }, &lines).await
     }
 
     async fn roll_out(&self, release: Release, lines: &Lines) -> Result<(), Reason> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use kogge_discovery::{Discovery, RoutingTable};
 use kogge_kernel::Kernel;
+use kogge_model::caller::Origin;
 use kogge_model::decision::Decision;
 use kogge_model::id::{ClusterId, FrameworkId, RunId, TaskId, Term};
 use kogge_model::link::FromAgent;
@@ -20,7 +21,7 @@ use kogge_model::view::EventKind;
 use kogge_revisions::{Action, Author, Edit, Expected, Subtree, Tree, TreePath, Write};
 use kogge_services::{Change, Services};
 
-use crate::access::Access;
+use crate::access::{Access, Operators};
 use crate::config::Config;
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
@@ -53,6 +54,7 @@ pub(crate) struct Cloud {
     pub(crate) journal: Journal,
     pub(crate) ended: EndedTasks,
     pub(crate) access: Access,
+    pub(crate) operators: Arc<Operators>,
     /// Services whose part of the catalog may be outdated.
     pub(crate) stale: BTreeSet<ServiceId>,
     /// Runs whose drain is being waited for.
@@ -67,9 +69,10 @@ enum Word {
 }
 
 impl Settings {
-    /// Where an app is pushed to.
-    pub(crate) fn git_url(&self, app: &AppId) -> String {
-        let base = self.config.api_url.trim_end_matches('/');
+    /// Where an app is pushed to by somebody who came in that way.
+    pub(crate) fn git_url(&self, app: &AppId, origin: Origin) -> String {
+        let wide = self.config.api_tls_url.as_ref().filter(|_| origin == Origin::Token);
+        let base = wide.unwrap_or(&self.config.api_url).trim_end_matches('/');
         if app.environment.as_str() == DEFAULT_ENVIRONMENT {
             format!("{base}/git/{}.git", app.app)
         } else {

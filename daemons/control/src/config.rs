@@ -7,10 +7,12 @@ pub struct Config {
     pub domain: String,
     /// The port in the URLs that people are told; the router's door.
     pub router_port: u16,
-    /// The API door's URL, for git.
+    /// The URL of the API's door on loopback, for git.
     pub api_url: String,
     /// Whether no other server shares the state: then this one leads or does not start.
     pub is_alone: bool,
+    /// The URL of its door with TLS, for those who come in there.
+    pub api_tls_url: Option<String>,
     /// Revisions of the tree that are kept.
     pub keep_revisions: usize,
 }

@@ -14,7 +14,7 @@ use kogge_model::time::Timestamp;
 use kogge_model::view::{DoorsView, EventView};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::access::Members;
+use crate::access::{Members, Operators};
 use crate::cloud::Cloud;
 use crate::copy::Copy;
 use crate::job::Job;
@@ -47,6 +47,7 @@ pub(crate) struct Inner {
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) servers: watch::Receiver<Vec<ServerRecord>>,
     pub(crate) copy: Option<Copy>,
+    pub(crate) operators: watch::Receiver<Arc<Operators>>,
     pub(crate) down: watch::Sender<Option<Down>>,
 }
 

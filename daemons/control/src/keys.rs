@@ -6,6 +6,7 @@
 //! | `access/authority` | the key and certificate that sign all others |
 //! | `access/token/<id>`, `access/member/<agent>` | invitations, and the machines that took one |
 //! | `server/<name>` | a server that lives, under a lease of its own |
+//! | `access/operator/<id>` | tokens of operators, their secrets' digests only |
 //! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
 //! | `tree/revision/<20 digits>` | a revision |
 //! | `kernel/{agent,framework,task}/<id>`, `kernel/run` | the kernel's records |
@@ -38,6 +39,7 @@ pub(crate) const AUTHORITY: &str = "access/authority";
 pub(crate) const TOKENS: &str = "access/token/";
 pub(crate) const MEMBERS: &str = "access/member/";
 pub(crate) const SERVERS: &str = "server/";
+pub(crate) const OPERATORS: &str = "access/operator/";
 pub(crate) const NODES: &str = "tree/node/";
 pub(crate) const REVISIONS: &str = "tree/revision/";
 pub(crate) const AGENTS: &str = "kernel/agent/";

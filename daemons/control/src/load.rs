@@ -1,6 +1,7 @@
 //! The cores as the store has them. Whatever cannot be read is told, never guessed (G4).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kogge_discovery::Discovery;
 use kogge_host::clock;
@@ -16,7 +17,7 @@ use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, ReadError
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::access::Access;
+use crate::access::{Access, Operators};
 use crate::cloud::{Cloud, Settings};
 use crate::ended::EndedTasks;
 use crate::image::Image;
@@ -165,6 +166,7 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
         journal: Journal::restore(image.records(keys::DECISIONS)?),
         ended: EndedTasks::restore(image.records(keys::ENDED)?),
         access: Access::restore(image.records(keys::TOKENS)?, image.records(keys::MEMBERS)?),
+        operators: Arc::new(Operators::restore(image.records(keys::OPERATORS)?)),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),
         settings,

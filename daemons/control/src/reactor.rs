@@ -23,7 +23,7 @@ use kogge_store::{CommitError, Leadership, Store};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Members;
+use crate::access::{Members, Operators};
 use crate::cloud::Cloud;
 use crate::copy::Copy;
 use crate::image::Image;
@@ -56,6 +56,8 @@ pub(crate) struct Wires {
     pub(crate) members: watch::Sender<Members>,
     /// Who leads.
     pub(crate) standing: watch::Sender<Standing>,
+    /// Who may come in from elsewhere, for the same.
+    pub(crate) operators: watch::Sender<Arc<Operators>>,
 }
 
 /// The loop and what it owns.
@@ -208,10 +210,13 @@ impl Reactor {
         }
     }
 
-    /// Tells the doors who belongs to the cluster, if that is news.
+    /// Tells the doors who belongs to the cluster and who may come in, if that is news.
     pub(crate) fn tell_members(&mut self) {
         if let Some(members) = self.cloud.access.take_news() {
             self.wires.members.send_replace(members);
+        }
+        if !Arc::ptr_eq(&self.cloud.operators, &self.wires.operators.borrow()) {
+            self.wires.operators.send_replace(Arc::clone(&self.cloud.operators));
         }
     }
 

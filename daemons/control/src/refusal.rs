@@ -20,6 +20,9 @@ pub enum Refusal {
     /// It cannot be done now, but may be later.
     #[error("{}", .0.text)]
     Unavailable(Reason),
+    /// Another server has to do it; this one has changed nothing.
+    #[error("{}", .0.text)]
+    NotLeader(Reason),
     /// There is no space to remember it.
     #[error("{}", .0.text)]
     NoSpace(Reason),
@@ -49,6 +52,7 @@ impl Refusal {
             Self::NotFound(reason)
             | Self::Conflict(reason)
             | Self::Unavailable(reason)
+            | Self::NotLeader(reason)
             | Self::NoSpace(reason)
             | Self::Broken(reason) => reason.hint.as_deref(),
         }
@@ -72,7 +76,7 @@ impl From<CommitError> for Refusal {
                 Self::Unavailable(Reason::new(error.to_string()))
             }
             CommitError::Conflict { .. } => {
-                Self::Unavailable(Reason::new("this server does not lead any more: nothing was changed"))
+                Self::NotLeader(Reason::new("this server does not lead any more: nothing was changed"))
             }
             CommitError::Refused(_) | CommitError::LeaseEnded { .. } => {
                 Self::Broken(Reason::new(error.to_string()))

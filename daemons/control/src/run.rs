@@ -108,6 +108,7 @@ pub async fn start(
     let (ended, ended_out) = watch::channel(None);
     let (members, members_out) = watch::channel(Members::default());
     let (standing, standing_out) = watch::channel(Standing::Follows(None));
+    let (operators, operators_out) = watch::channel(Arc::clone(&cloud.operators));
     let wires = Wires {
         jobs: jobs_in,
         agents: ports.agents,
@@ -121,6 +122,7 @@ pub async fn start(
         ended,
         members,
         standing,
+        operators,
     };
     let own = facts.server.clone();
     let reactor = Reactor { cloud, store, leadership, copy: copy.clone(), wires, next_event: 0, own };
@@ -139,6 +141,7 @@ pub async fn start(
         standing: standing_out,
         servers,
         copy,
+        operators: operators_out,
         down: watch::channel(None).0,
     };
     Ok(Handle { inner: Arc::new(inner) })

@@ -50,6 +50,11 @@ impl Seeking {
         let reason = Reason::new("this server does not lead");
         Self { reason, is_dirty: false, is_deposed: true, courtesy: Duration::ZERO }
     }
+
+    fn refusal(&self) -> Refusal {
+        let reason = self.reason.clone();
+        if self.is_deposed { Refusal::NotLeader(reason) } else { Refusal::Unavailable(reason) }
+    }
 }
 
 /// What is shown while this server does not lead.
@@ -98,7 +103,7 @@ impl Reactor {
                 () = token.cancelled() => return Turn::End(None),
                 gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
                 result = &mut regained => break result,
-                Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, &seeking.reason).await,
+                Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, seeking).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
                 () = news => {
@@ -121,7 +126,7 @@ impl Reactor {
     }
 
     /// Answers one request from what is here.
-    async fn show(&mut self, job: Job, show: &mut Show, reason: &Reason) {
+    async fn show(&mut self, job: Job, show: &mut Show, seeking: &Seeking) {
         if let Some(copy) = &self.copy
             && !job.is_change()
         {
@@ -129,7 +134,7 @@ impl Reactor {
             self.refresh(show);
         }
         if job.is_change() || show.is_dirty {
-            job.refuse(Refusal::Unavailable(reason.clone()));
+            job.refuse(seeking.refusal());
         } else {
             job.run(&mut self.cloud, &mut Round::begin(clock::now()))(Ok(()));
         }

@@ -93,6 +93,7 @@ pub async fn check(store: &dyn Store) -> Result<Checked, StateError> {
             router_port: 80,
             api_url: String::new(),
             is_alone: true,
+            api_tls_url: None,
             keep_revisions: usize::MAX,
         },
     };

@@ -1,8 +1,9 @@
-//! Keeps browsers from being used against a door on loopback.
+//! Keeps browsers from being used against a door.
 //!
 //! A page anywhere can make its reader's browser send requests to 127.0.0.1, or have its own name resolve to it
 //! (DNS rebinding). Neither can forge `Host` or `Origin`: so `Host` must be a name of loopback, and a request that
-//! comes from a page must come from a page of this very door.
+//! comes from a page must come from a page of this very door. Whoever has shown a token has asked for the right host:
+//! no other one's browser knows it.
 
 use std::net::IpAddr;
 
@@ -12,6 +13,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, header};
+
+use kogge_model::caller::Caller;
 
 use crate::caller::Asking;
 use crate::problem::Refused;
@@ -24,20 +27,30 @@ pub fn guard(router: Router) -> Router {
 }
 
 async fn check(asking: Result<Asking, Refused>, request: Request, next: Next) -> Response {
-    let checked =
-        asking.and_then(|_| check_host(&request)).and_then(|host| check_page(request.headers(), &host));
+    let has_token = request.extensions().get::<Caller>().is_some();
+    let checked = asking.and_then(|_| {
+        let host = host(&request);
+        if has_token {
+            return check_page(request.headers(), &format!("https://{host}"));
+        }
+        check_host(host).and_then(|()| check_page(request.headers(), &format!("http://{host}")))
+    });
     match checked {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
 }
 
-/// The authority that was asked for, if it is one of loopback. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
-fn check_host(request: &Request) -> Result<String, Refused> {
+/// The authority that was asked for. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
+fn host(request: &Request) -> &str {
     let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = header.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default();
+    header.or_else(|| request.uri().authority().map(Authority::as_str)).unwrap_or_default()
+}
+
+/// It must be one of loopback.
+fn check_host(host: &str) -> Result<(), Refused> {
     if host.parse::<Authority>().is_ok_and(|authority| is_loopback(authority.host())) {
-        return Ok(host.to_ascii_lowercase());
+        return Ok(());
     }
     Err(Refused::misdirected(format!("this API is not called {host:?}"))
         .with_hint("use http://127.0.0.1 or http://localhost with the API's port"))
@@ -48,13 +61,12 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn check_page(headers: &HeaderMap, host: &str) -> Result<(), Refused> {
+/// `own` is where pages of this very door come from.
+fn check_page(headers: &HeaderMap, own: &str) -> Result<(), Refused> {
     let refused = || Err(Refused::forbidden("a page of another site must not use this API"));
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let own = format!("http://{host}");
-        if !origin.to_str().is_ok_and(|origin| origin.eq_ignore_ascii_case(&own)) {
-            return refused();
-        }
+    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str());
+    if origin.is_some_and(|origin| !origin.is_ok_and(|origin| origin.eq_ignore_ascii_case(own))) {
+        return refused();
     }
     match headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
         None | Some(b"same-origin" | b"none") => Ok(()),
@@ -77,7 +89,8 @@ mod tests {
             request = request.header(SEC_FETCH_SITE, site);
         }
         let request = request.body(Body::empty()).unwrap();
-        check_host(&request).and_then(|host| check_page(request.headers(), &host)).is_ok()
+        let host = super::host(&request);
+        check_host(host).and_then(|()| check_page(request.headers(), &format!("http://{host}"))).is_ok()
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::router::parts;
         (name = "deployments", description = "Ways from one revision to the next"),
         (name = "instances", description = "What runs"),
         (name = "images", description = "What can be run"),
+        (name = "tokens", description = "Who may come in from elsewhere"),
         (name = "cloud", description = "The cloud as a whole"),
     ),
 )]

@@ -15,6 +15,8 @@ pub(crate) struct Refused(Box<Problem>);
 /// Kinds of problems: status, name in the URI, title.
 const MALFORMED: (StatusCode, &str, &str) =
     (StatusCode::BAD_REQUEST, "malformed", "the request cannot be read");
+const UNAUTHORIZED: (StatusCode, &str, &str) =
+    (StatusCode::UNAUTHORIZED, "unauthorized", "the caller is nobody here");
 const FORBIDDEN: (StatusCode, &str, &str) =
     (StatusCode::FORBIDDEN, "forbidden", "the caller may not do this");
 const NOT_FOUND: (StatusCode, &str, &str) = (StatusCode::NOT_FOUND, "not-found", "there is no such thing");
@@ -35,6 +37,8 @@ const BROKEN: (StatusCode, &str, &str) =
     (StatusCode::INTERNAL_SERVER_ERROR, "broken", "a fault of Kogge's own");
 const UNAVAILABLE: (StatusCode, &str, &str) =
     (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "it cannot be done now");
+const NOT_LEADER: (StatusCode, &str, &str) =
+    (StatusCode::SERVICE_UNAVAILABLE, Problem::NOT_LEADER, "another server has to do it");
 const NO_SPACE: (StatusCode, &str, &str) =
     (StatusCode::INSUFFICIENT_STORAGE, "no-space", "there is no space left");
 
@@ -52,6 +56,10 @@ impl Refused {
 
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(MALFORMED, detail)
+    }
+
+    pub(crate) fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(UNAUTHORIZED, detail)
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
@@ -109,6 +117,7 @@ impl From<Refusal> for Refused {
             Refusal::NotFound(reason) => (NOT_FOUND, reason),
             Refusal::Conflict(reason) => (CONFLICT, reason),
             Refusal::Unavailable(reason) => (UNAVAILABLE, reason),
+            Refusal::NotLeader(reason) => (NOT_LEADER, reason),
             Refusal::NoSpace(reason) => (NO_SPACE, reason),
             Refusal::Broken(reason) => (BROKEN, reason),
         };

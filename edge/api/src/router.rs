@@ -22,8 +22,8 @@ pub struct Api {
     pub tasks: TaskGroup,
 }
 
-/// The API behind its guard. Serve it with connect info (`SocketAddr` of the peer): a request whose peer is not
-/// known has no caller and is refused.
+/// The API behind its guard. Serve it with connect info (`SocketAddr` of the peer), or by [`crate::serve_tls`]: a
+/// request whose peer is not known has no caller and is refused.
 pub fn router(api: Api) -> Router {
     let (routes, document) = parts();
     let document = openapi::serve(&document);
@@ -48,6 +48,7 @@ pub(crate) fn parts() -> (Router<Api>, utoipa::openapi::OpenApi) {
         .merge(routes::nodes::router())
         .merge(routes::services::router())
         .merge(routes::status::router())
+        .merge(routes::tokens::router())
         .layer(from_fn(deadline::ordinary))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
     // These take as long as an image, a command or a listener does, and bound themselves.

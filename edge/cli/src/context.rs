@@ -1,17 +1,21 @@
 //! What every command has: the cloud that is meant, a page for data, and standard error for talk.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 
 use kogge_client::{Client, Cloud, Locate};
+use kogge_model::token::OperatorToken;
 
 use crate::args::{Format, Global};
 use crate::failure::Failure;
 use crate::output::{self, Page, Show};
 use crate::progress::Progress;
 use crate::time;
+use crate::token_file;
 
 pub(crate) struct Context {
     locate: Locate,
+    token_file: Option<PathBuf>,
     pub(crate) format: Format,
     out: Box<dyn Write>,
     talk: Box<dyn Write>,
@@ -22,6 +26,7 @@ impl Context {
     pub(crate) fn new(global: &Global) -> Self {
         Self {
             locate: Locate { api: global.api.clone(), data: global.data.clone() },
+            token_file: global.token_file.clone(),
             format: global.output,
             out: Box::new(io::stdout()),
             talk: Box::new(io::stderr()),
@@ -33,7 +38,20 @@ impl Context {
     }
 
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(&self.cloud()?.api)?)
+        let api = self.cloud()?.api;
+        // Nobody needs a token, nor a file with one, to talk to the cloud of this machine.
+        let token = if api.contains("https://") { self.token()? } else { None };
+        Ok(Client::with_token(&api, token)?)
+    }
+
+    /// The operator's token, if there is one.
+    pub(crate) fn token(&self) -> Result<Option<OperatorToken>, Failure> {
+        token_file::find(self.token_file.as_deref())
+    }
+
+    /// The file that was named for it.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.token_file.as_deref()
     }
 
     /// Tells an answer.

@@ -116,7 +116,7 @@ impl From<LocateError> for Failure {
 
 impl From<InvalidApi> for Failure {
     fn from(error: InvalidApi) -> Self {
-        Self::usage(error.to_string()).with_hint("kogge doors --output json tells the URL of a cloud's API")
+        Self::usage(error.to_string()).with_hint(error.hint())
     }
 }
 

@@ -27,6 +27,7 @@ mod stdin;
 mod table;
 mod terminal;
 mod time;
+mod token_file;
 
 pub use args::{
     AgentArgs, AgentsDoorArgs, BackupArgs, Cli, Command, CopyArgs, Doors, Format, Global, JoinArgs,

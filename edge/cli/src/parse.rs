@@ -52,7 +52,7 @@ fn position(words: &[OsString]) -> Option<usize> {
     let mut at = 1;
     while let Some(word) = words.get(at) {
         match word.to_str() {
-            Some("--data" | "--api" | "--output") => at += 2,
+            Some("--data" | "--api" | "--token-file" | "--output") => at += 2,
             Some(option) if option.starts_with('-') => at += 1,
             _ => return Some(at),
         }
@@ -130,6 +130,14 @@ mod tests {
             "exec -it web.1 -- sh -c true",
             "exec web.1 -- sh",
             "why web",
+            "token create ann",
+            "token create ann --expires 12h",
+            "token create ann --expires never",
+            "token list",
+            "ca --api https://s1:7400,https://s2:7400 --token-file /t",
+            "git-config",
+            "git-credential get",
+            "token revoke ann 0123456789ab",
             "image load f.tar",
             "image load -",
             "image list",

@@ -49,6 +49,23 @@ impl FromStr for Span {
     }
 }
 
+/// How long something is good for: a span, or `never`, which means that it never ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// So long.
+    For(Span),
+    /// Until somebody ends it.
+    Endless,
+}
+
+impl FromStr for Life {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" { Ok(Self::Endless) } else { text.parse().map(Self::For) }
+    }
+}
+
 /// A span back from now, or a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {

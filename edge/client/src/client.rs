@@ -2,65 +2,55 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::uri::{Authority, Scheme};
-use http::{Uri, header};
-use http_body_util::Full;
+use http::{HeaderName, HeaderValue, header};
+use kogge_model::token::OperatorToken;
 use kogge_model::view::{DoorsView, RevisionView, StatusView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use thiserror::Error;
 
 use crate::error::ClientError;
-use crate::exchange::{Exchange, RequestBody};
+use crate::exchange::Exchange;
+use crate::payload::Payload;
 use crate::request::Request;
+use crate::server::{InvalidApi, Server, Servers};
 
-/// Talks to one cloud. Cheap to clone.
+/// Talks to one cloud, to whichever of its servers answers. Cheap to clone; clones remember together which it was.
 #[derive(Debug, Clone)]
 pub struct Client {
-    endpoint: Arc<Endpoint>,
-}
-
-/// Where the API is.
-#[derive(Debug)]
-pub(crate) struct Endpoint {
-    /// As it was given, for people.
-    pub(crate) api: String,
-    /// Host and port to connect to, and for the `Host` header.
-    pub(crate) authority: Authority,
-    /// What stands before `/api/v1`, without a slash at its end.
-    pub(crate) prefix: String,
-}
-
-/// Why a text is not the API's URL.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{api:?} is not the URL of an API: expected http://HOST:PORT")]
-pub struct InvalidApi {
-    /// The text that was refused.
-    pub api: String,
+    servers: Arc<Servers>,
 }
 
 impl Client {
-    /// A client of the cloud at `api`, such as `http://127.0.0.1:7400`. Nothing is sent yet.
+    /// A client of the cloud at `apis`: the URL of a server, such as `http://127.0.0.1:7400`, or those of several,
+    /// separated by commas. Nothing is sent yet.
     ///
     /// # Errors
-    /// When `api` is not a plain HTTP URL.
-    pub fn new(api: &str) -> Result<Self, InvalidApi> {
-        let refused = || InvalidApi { api: api.to_owned() };
-        let uri: Uri = api.parse().map_err(|_| refused())?;
-        let authority = uri.authority().cloned().ok_or_else(refused)?;
-        let has_user = authority.as_str().contains('@');
-        if uri.scheme() != Some(&Scheme::HTTP) || uri.query().is_some() || has_user {
-            return Err(refused());
-        }
-        let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { endpoint: Arc::new(Endpoint { api: api.to_owned(), authority, prefix }) })
+    /// When one is no plain URL, or asks for a token (`https://`).
+    pub fn new(apis: &str) -> Result<Self, InvalidApi> {
+        Self::with_token(apis, None)
     }
 
-    /// The API's URL, as it was given.
+    /// The same for an operator with a token, which is shown to servers of the cluster that gave it out, and only
+    /// behind TLS.
+    ///
+    /// # Errors
+    /// When one is no plain URL, or asks for a token and there is none.
+    pub fn with_token(apis: &str, token: Option<OperatorToken>) -> Result<Self, InvalidApi> {
+        Ok(Self { servers: Arc::new(Servers::parse(apis, token)?) })
+    }
+
+    /// The URL of the server that answered last, as it was given.
     #[must_use]
     pub fn api(&self) -> &str {
-        &self.endpoint.api
+        &self.servers.good().api
+    }
+
+    /// The certificate of the cluster's authority, as PEM: with it, programs of other makes believe its servers.
+    ///
+    /// # Errors
+    /// When no server can be reached by TLS.
+    pub async fn authority(&self) -> Result<String, ClientError> {
+        self.servers.authority().await
     }
 
     /// The cloud as a whole.
@@ -97,7 +87,7 @@ impl Client {
 
     /// Sends a request without a body and reads a value.
     pub(crate) async fn value<T: DeserializeOwned>(&self, request: Request) -> Result<T, ClientError> {
-        self.open(request, empty(), None).await?.value().await
+        self.open(request, Payload::empty(), &[]).await?.value().await
     }
 
     /// Sends `body` as JSON and reads a value.
@@ -106,69 +96,58 @@ impl Client {
         request: Request,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.open_json(request, body).await?.value().await
+        self.open(request, Payload::json(body), &[]).await?.value().await
     }
 
-    /// Sends `body` as JSON; whoever called reads the answer's body.
-    pub(crate) async fn open_json(
-        &self,
-        request: Request,
-        body: &impl Serialize,
-    ) -> Result<Exchange, ClientError> {
-        let json = serde_json::to_vec(body).expect("requests are plain data with text keys");
-        self.open(request, full(json), Some("application/json")).await
-    }
-
-    /// Sends a request; whoever called reads the answer's body.
+    /// Sends a request to one server after the other, until one answers; whoever called reads the answer's body.
+    ///
+    /// The next one is asked only when this one has not got the request, has not done it, or only looked.
     pub(crate) async fn open(
         &self,
         request: Request,
-        body: RequestBody,
-        media_type: Option<&'static str>,
+        mut payload: Payload,
+        headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Exchange, ClientError> {
-        let head = self.head(&request, media_type);
-        Exchange::open(&self.endpoint, &request, head.body(body).expect("the parts were checked")).await
+        let mut failures = Vec::new();
+        for (at, server) in self.servers.in_order() {
+            let stream = match self.servers.connect(server).await {
+                Ok(stream) => stream,
+                Err(failure) => {
+                    failures.push(failure);
+                    continue;
+                }
+            };
+            let Some((media_type, body)) = payload.take() else { break };
+            let mut head = self.head(server, &request);
+            if let Some(media_type) = media_type {
+                head = head.header(header::CONTENT_TYPE, media_type);
+            }
+            for (name, value) in headers {
+                head = head.header(name, value);
+            }
+            let message = head.body(body).expect("the parts were checked");
+            match Exchange::open(stream, &request, message).await {
+                Err(failure) if failure.is_for_another_server(&request) && payload.is_repeatable() => {
+                    failures.push(failure);
+                }
+                answered => {
+                    self.servers.remember(at);
+                    return answered;
+                }
+            }
+        }
+        Err(ClientError::of_all(failures))
     }
 
-    pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
-    }
-
-    pub(crate) fn head(&self, request: &Request, media_type: Option<&'static str>) -> http::request::Builder {
-        let endpoint = &self.endpoint;
-        let path = format!("{}/api/v1{}", endpoint.prefix, request.path);
-        let mut head = http::Request::builder()
+    fn head(&self, server: &Server, request: &Request) -> http::request::Builder {
+        let head = http::Request::builder()
             .method(request.method.clone())
-            .uri(path)
-            .header(header::HOST, endpoint.authority.as_str())
+            .uri(format!("{}/api/v1{}", server.prefix, request.path))
+            .header(header::HOST, server.authority.as_str())
             .header(header::USER_AGENT, concat!("kogge/", env!("CARGO_PKG_VERSION")));
-        if let Some(media_type) = media_type {
-            head = head.header(header::CONTENT_TYPE, media_type);
-        }
-        head
-    }
-}
-
-pub(crate) fn empty() -> RequestBody {
-    full(Vec::new())
-}
-
-pub(crate) fn full(bytes: Vec<u8>) -> RequestBody {
-    use http_body_util::BodyExt as _;
-    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_plain_urls_are_taken() {
-        for good in ["http://127.0.0.1:7400", "http://localhost:1/", "http://[::1]:7400", "http://h/kogge"] {
-            assert!(Client::new(good).is_ok(), "{good}");
-        }
-        for bad in ["", "127.0.0.1:7400", "https://h", "http://u@h", "http://h/?q", "ftp://h", "http://"] {
-            assert!(Client::new(bad).is_err(), "{bad}");
+        match self.servers.token(server) {
+            Some(token) => head.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal())),
+            None => head,
         }
     }
 }

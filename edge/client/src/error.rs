@@ -3,9 +3,13 @@
 use std::io;
 use std::time::Duration;
 
+use http::Method;
 use kogge_model::view::Problem;
 use kogge_model::view::exec::FrameError;
 use thiserror::Error;
+
+use crate::request::Request;
+use crate::trust::{self, Untrusted};
 
 /// A request that was not answered with what was asked for.
 #[derive(Debug, Error)]
@@ -18,6 +22,36 @@ pub enum ClientError {
         /// What the kernel said.
         #[source]
         source: io::Error,
+    },
+    /// None of several servers can be reached.
+    #[error("no server of the cloud answers: {tried}")]
+    NoServer {
+        /// Each with the reason.
+        tried: String,
+    },
+    /// Somebody answers who is not believed; nothing was told to them.
+    #[error("the server at {api} is not believed")]
+    Untrusted {
+        /// The API's URL.
+        api: String,
+        /// Why not.
+        #[source]
+        why: Untrusted,
+    },
+    /// Something answers that does not speak TLS as we do.
+    #[error("cannot talk TLS with {api}")]
+    Handshake {
+        /// The API's URL.
+        api: String,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The cloud is reached without TLS.
+    #[error("{api} is not behind TLS: it shows no certificate")]
+    NoAuthority {
+        /// The API's URL.
+        api: String,
     },
     /// The connection broke before the answer was whole.
     #[error("the connection broke during {request}{}", outcome(.request))]
@@ -90,7 +124,19 @@ impl ClientError {
             Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
                 Some("start it with `kogge up --detach`; its tasks run on meanwhile".to_owned())
             }
-            Self::Connect { .. } => Some("check the address in --api or KOGGE_API".to_owned()),
+            Self::Connect { .. } | Self::NoServer { .. } => {
+                Some("check the addresses in --api or KOGGE_API".to_owned())
+            }
+            Self::Untrusted { why, .. } => Some(why.hint().to_owned()),
+            Self::Handshake { .. } => {
+                Some("check the port: it must be the door that `kogge doors` calls api_tls".to_owned())
+            }
+            Self::NoAuthority { .. } => Some(
+                "name the door that `kogge doors` calls api_tls, with --api https://HOST:PORT".to_owned(),
+            ),
+            Self::Broken { source, .. } if source.is_parse() => Some(
+                "if it is the door that `kogge doors` calls api_tls, its URL begins with https://".to_owned(),
+            ),
             Self::Refused(problem) => problem.hint.clone(),
             Self::Foreign { .. } => {
                 Some("check --api: it must be the door that `kogge doors` calls api".to_owned())
@@ -114,6 +160,41 @@ impl ClientError {
     /// Whether nobody is there (any more).
     #[must_use]
     pub const fn is_gone(&self) -> bool {
-        matches!(self, Self::Connect { .. })
+        matches!(self, Self::Connect { .. } | Self::NoServer { .. })
+    }
+
+    /// Whether another server may be asked the same: this one has not done it, or it only was to look.
+    pub(crate) fn is_for_another_server(&self, request: &Request) -> bool {
+        let only_looks = request.method == Method::GET;
+        match self {
+            Self::Refused(problem) if problem.status == 503 => only_looks || problem.is_not_leader(),
+            Self::Broken { .. } | Self::Deadline { .. } => only_looks,
+            _ => false,
+        }
+    }
+
+    /// What to tell when each server has failed: whatever says more than that it cannot be reached.
+    pub(crate) fn of_all(mut failures: Vec<Self>) -> Self {
+        let telling = failures.iter().position(|failure| !matches!(failure, Self::Connect { .. }));
+        if let Some(at) = telling.or_else(|| (failures.len() == 1).then_some(0)) {
+            return failures.swap_remove(at);
+        }
+        let reason = |failure: &Self| match failure {
+            Self::Connect { api, source } => format!("{api}: {source}"),
+            other => other.to_string(),
+        };
+        Self::NoServer { tried: failures.iter().map(reason).collect::<Vec<_>>().join("; ") }
+    }
+
+    /// A handshake that failed.
+    pub(crate) fn untrusted(api: String, source: io::Error) -> Self {
+        match (trust::untrusted(&source), source.kind()) {
+            (Some(why), _) => Self::Untrusted { api, why },
+            // It was about to end, or had no place for one more.
+            (None, io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
+                Self::Connect { api, source }
+            }
+            (None, _) => Self::Handshake { api, source },
+        }
     }
 }

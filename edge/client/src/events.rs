@@ -3,10 +3,10 @@
 use http::{HeaderValue, header};
 use kogge_model::view::EventView;
 
-use crate::client::{Client, empty};
+use crate::client::Client;
 use crate::error::ClientError;
-use crate::exchange::Exchange;
 use crate::feed::Lines;
+use crate::payload::Payload;
 use crate::request::Request;
 
 /// Events as they come.
@@ -21,10 +21,8 @@ impl Client {
     /// # Errors
     /// As every request: see [`ClientError`].
     pub async fn events(&self) -> Result<EventFeed, ClientError> {
-        let request = Request::get("/events");
-        let mut message = self.head(&request, None).body(empty()).expect("the parts were checked");
-        message.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let exchange = Exchange::open(self.endpoint(), &request, message).await?;
+        let accept = [(header::ACCEPT, HeaderValue::from_static("text/event-stream"))];
+        let exchange = self.open(Request::get("/events"), Payload::empty(), &accept).await?;
         Ok(EventFeed { lines: Lines::new(exchange), data: Vec::new() })
     }
 }

@@ -11,25 +11,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request as HttpRequest, Response, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use kogge_model::view::Problem;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
 
-use crate::client::Endpoint;
 use crate::error::ClientError;
+use crate::payload::RequestBody;
 use crate::request::Request;
-
-/// What is sent.
-pub(crate) type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+use crate::server::Stream;
 
 type Connection = Pin<Box<dyn Future<Output = Result<(), hyper::Error>> + Send>>;
-
-/// How long a connection may take to stand.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The longest value that is read whole.
 const MAX_VALUE_BYTES: usize = 64 << 20;
@@ -43,16 +36,15 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Connects, sends, and waits for the head of a good answer.
+    /// Sends over a connection of its own, and waits for the head of a good answer.
     pub(crate) async fn open(
-        endpoint: &Endpoint,
+        stream: Box<dyn Stream>,
         request: &Request,
         message: HttpRequest<RequestBody>,
     ) -> Result<Self, ClientError> {
         let name = request.name();
-        let socket = connect(endpoint).await?;
         let broken = |source| broken(name.clone(), source);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         let connection: Connection = Box::pin(connection.with_upgrades());
         let mut connection = Some(connection);
         let answer = drive(&mut connection, sender.send_request(message));
@@ -147,17 +139,6 @@ impl Exchange {
             text: if line.is_empty() { String::new() } else { format!(": {line}") },
         }
     }
-}
-
-async fn connect(endpoint: &Endpoint) -> Result<TcpStream, ClientError> {
-    let host = endpoint.authority.host().trim_start_matches('[').trim_end_matches(']');
-    let port = endpoint.authority.port_u16().unwrap_or(80);
-    let connected = tokio::time::timeout(CONNECT_DEADLINE, TcpStream::connect((host, port))).await;
-    let failed = |source| ClientError::Connect { api: endpoint.api.clone(), source };
-    let socket = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)?;
-    // Small frames of an exec session must not wait for each other.
-    socket.set_nodelay(true).map_err(failed)?;
-    Ok(socket)
 }
 
 /// Waits for `work` while moving the connection on.

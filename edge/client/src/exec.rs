@@ -8,9 +8,9 @@ use hyper_util::rt::TokioIo;
 use kogge_model::view::exec::{ExecInput, ExecOutput, ExecRequest, Frame as _, FrameDecoder, PROTOCOL};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use crate::client::{Client, full};
+use crate::client::Client;
 use crate::error::ClientError;
-use crate::exchange::Exchange;
+use crate::payload::Payload;
 use crate::request::Request;
 
 /// Sends to the command.
@@ -39,12 +39,11 @@ impl Client {
     ) -> Result<(ExecSender, ExecReceiver), ClientError> {
         let request = Request::post("/instances").segment(instance);
         let request = Request { path: format!("{}/exec", request.path), ..request };
-        let json = serde_json::to_vec(wish).expect("requests are plain data with text keys");
-        let head = self.head(&request, Some("application/json"));
-        let mut message = head.body(full(json)).expect("the parts were checked");
-        message.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        message.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(PROTOCOL));
-        let exchange = Exchange::open(self.endpoint(), &request, message).await?;
+        let upgrade = [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static(PROTOCOL)),
+        ];
+        let exchange = self.open(request, Payload::json(wish), &upgrade).await?;
         let (read, write) = tokio::io::split(TokioIo::new(exchange.upgraded(PROTOCOL).await?));
         let buffer = vec![0; 16 * 1024].into_boxed_slice();
         let receiver = ExecReceiver { io: read, decoder: FrameDecoder::default(), buffer, is_over: false };

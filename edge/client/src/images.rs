@@ -6,6 +6,7 @@ use tokio::io::AsyncRead;
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::feed::Feed;
+use crate::payload::Payload;
 use crate::request::{IMAGE_DEADLINE, Request};
 use crate::upload;
 
@@ -32,7 +33,8 @@ impl Client {
         if let Some(name) = name {
             request = request.query("name", name);
         }
-        self.open(request, upload::body(archive, progress), Some("application/x-tar")).await?.value().await
+        let payload = Payload::stream("application/x-tar", upload::body(archive, progress));
+        self.open(request, payload, &[]).await?.value().await
     }
 
     /// Forgets an image and tells which it was; with `is_plan` only tells.
@@ -48,6 +50,6 @@ impl Client {
     /// # Errors
     /// As every request: see [`ClientError`].
     pub async fn build_base(&self, wish: &BuildBaseRequest) -> Result<Feed<ProgressView>, ClientError> {
-        Ok(Feed::new(self.open_json(Request::post("/images/base"), wish).await?))
+        Ok(Feed::new(self.open(Request::post("/images/base"), Payload::json(wish), &[]).await?))
     }
 }

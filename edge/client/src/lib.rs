@@ -5,7 +5,7 @@
 //! connection while somebody waits for it.
 //!
 //! ```text
-//!  Locate ──▶ Client ──▶ Exchange (one connection, one request) ──▶ value │ Feed (lines, events) │ exec session
+//!  Locate ──▶ Client ──▶ one of the servers ──▶ Exchange (one connection, one request) ──▶ value │ Feed (lines, events) │ exec session
 //! ```
 //!
 //! Start reading at [`Client`].
@@ -23,13 +23,19 @@ mod instances;
 mod locate;
 mod logs;
 mod nodes;
+mod payload;
 mod request;
+mod server;
 mod services;
+mod tokens;
+mod trust;
 mod upload;
 
-pub use client::{Client, InvalidApi};
+pub use client::Client;
 pub use error::ClientError;
 pub use events::EventFeed;
 pub use exec::{ExecReceiver, ExecSender};
 pub use feed::Feed;
 pub use locate::{Cloud, DEFAULT_DATA_DIR, DOORS_FILE, Locate, LocateError};
+pub use server::InvalidApi;
+pub use trust::Untrusted;

@@ -2,9 +2,10 @@
 
 use kogge_model::view::{LogLineView, LogQuery};
 
-use crate::client::{Client, empty};
+use crate::client::Client;
 use crate::error::ClientError;
 use crate::feed::Feed;
+use crate::payload::Payload;
 use crate::request::Request;
 
 impl Client {
@@ -23,6 +24,6 @@ impl Client {
         if let Some(tail) = query.tail {
             request = request.query("tail", &tail.to_string());
         }
-        Ok(Feed::new(self.open(request, empty(), None).await?))
+        Ok(Feed::new(self.open(request, Payload::empty(), &[]).await?))
     }
 }

@@ -2,8 +2,9 @@
 
 use kogge_model::view::{InvitationView, InviteRequest, NodeView};
 
-use crate::client::{Client, empty};
+use crate::client::Client;
 use crate::error::ClientError;
+use crate::payload::Payload;
 use crate::request::Request;
 
 impl Client {
@@ -36,6 +37,6 @@ impl Client {
     /// # Errors
     /// When there is no other, and as every request: see [`ClientError`].
     pub async fn step_down(&self) -> Result<(), ClientError> {
-        self.open(Request::post("/leader/step-down"), empty(), None).await.map(drop)
+        self.open(Request::post("/leader/step-down"), Payload::empty(), &[]).await.map(drop)
     }
 }

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use crate::exchange::RequestBody;
+use crate::payload::RequestBody;
 
 const CHUNK_BYTES: usize = 256 * 1024;
 

@@ -32,6 +32,7 @@ mod refusal;
 mod timing;
 mod tls;
 pub mod token;
+mod token_door;
 mod version;
 mod wire;
 
@@ -48,4 +49,5 @@ pub use listener::{
 pub use reach::{ExecLine, LogBatches, LogContent, LogEntry, LogWish, TaskDoor};
 pub use refusal::{Refusal, RefusalKind};
 pub use timing::Timing;
+pub use token_door::{TokenDoor, token_door};
 pub use version::Versions;

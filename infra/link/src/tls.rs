@@ -25,6 +25,8 @@ use crate::identity::{AuthorityCertificate, Identity, Look, Role, Untrusted};
 
 /// HTTP/2 (RFC 7301 §6).
 const ALPN: &[u8] = b"h2";
+/// HTTP/1.1.
+const ALPN_HTTP1: &[u8] = b"http/1.1";
 
 /// Whom a client believes to be a server.
 #[derive(Debug, Clone)]
@@ -71,6 +73,18 @@ pub(crate) fn server_config(shown: Arc<Shown>) -> Result<ServerConfig, Error> {
         .with_cert_resolver(shown);
     config.alpn_protocols = vec![ALPN.to_vec()];
     // A resumed connection would skip looking at certificates.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// For a door that asks for tokens instead of certificates.
+pub(crate) fn token_door_config(shown: Arc<Shown>) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_cert_resolver(shown);
+    config.alpn_protocols = vec![ALPN.to_vec(), ALPN_HTTP1.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

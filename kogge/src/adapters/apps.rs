@@ -52,7 +52,12 @@ impl PushedApps {
     async fn roll_out(&self, release: Release, news: &mpsc::Sender<News>) -> Result<Option<String>, Reason> {
         let standing = self.control.service(release.app.default_service().path()).await.ok();
         let request = self.request(&release, standing.is_none()).await?;
-        let caller = Caller { name: "git push".to_owned(), origin: Origin::GitPush };
+        let local = Caller::local_operator().name;
+        let name = match release.pusher.as_str() {
+            pusher if pusher.is_empty() || pusher == local => "git push".to_owned(),
+            pusher => format!("{pusher}, git push"),
+        };
+        let caller = Caller { name, origin: Origin::GitPush };
         let change =
             self.control.deploy(&caller, request, false).await.map_err(|refusal| reason_of(&refusal))?;
         let Some(deployment) = change.deployments.into_iter().next() else {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use http::header::{HOST, HeaderName, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::{HeaderValue, Method, StatusCode};
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -20,6 +20,7 @@ use hyper_util::service::TowerToHyperService;
 use kogge_control::{Handle, Standing};
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::{ServerAddress, Tunnels};
+use kogge_model::caller::Caller;
 use kogge_model::reason::Reason;
 use tokio::io::DuplexStream;
 use tokio::sync::OnceCell;
@@ -32,6 +33,9 @@ const INDEX: HeaderName = HeaderName::from_static("kogge-index");
 const AGE: HeaderName = HeaderName::from_static("kogge-age-ms");
 /// A page of a browser says where it is from; that was looked at before.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who asks, as JSON; believed of other servers only.
+const CALLER: HeaderName = HeaderName::from_static("kogge-caller");
 
 /// What a copy of the state can tell.
 const IN_THE_COPY: [&str; 6] = [
@@ -128,6 +132,13 @@ impl Forward {
         let ours = request.extensions_mut().remove::<OnUpgrade>();
         // The guard of this server has looked at them; the leader's shall not take them for its own.
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
+        let caller = request.extensions().get::<Caller>().cloned().unwrap_or_else(Caller::local_operator);
+        let caller = serde_json::to_vec(&caller).ok().and_then(|json| HeaderValue::from_bytes(&json).ok());
+        match caller {
+            Some(caller) => drop(request.headers_mut().insert(CALLER, caller)),
+            None => drop(request.headers_mut().remove(CALLER)),
+        }
+        request.headers_mut().remove(AUTHORIZATION);
         request.headers_mut().remove(ORIGIN);
         request.headers_mut().remove(SEC_FETCH_SITE);
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).parse();
@@ -180,6 +191,18 @@ impl ForwardedRequests {
     }
 }
 
+/// Gives a request of another server the caller that it names.
+async fn called(mut request: Request, next: Next) -> Response {
+    let named = request.headers_mut().remove(CALLER);
+    match named.and_then(|named| serde_json::from_slice::<Caller>(named.as_bytes()).ok()) {
+        Some(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        None => kogge_api::unavailable(Reason::new("the other server does not say who asks")),
+    }
+}
+
 /// An answer of this server takes as long as it takes; a connection without a request does not.
 const HEADER_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -188,7 +211,7 @@ impl Tunnels for ForwardedRequests {
         let Some((routes, group)) = self.routes.get() else { return };
         // The other server has asked who it is, and answers for them.
         let caller: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let routes = routes.clone().layer(axum::Extension(ConnectInfo(caller)));
+        let routes = routes.clone().layer(from_fn(called)).layer(axum::Extension(ConnectInfo(caller)));
         let serving = hyper::server::conn::http1::Builder::new()
             .timer(hyper_util::rt::TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)

@@ -23,7 +23,7 @@ use crate::adapters::{self, AgentNotes, CloudDrains, CloudImages, CloudTasks, Pu
 use crate::process::{self, Place, Ready, Signals};
 use crate::state::Engine;
 use crate::told::failure;
-use crate::up::{self, KEEP_REVISIONS, bind, check_api, default_at, publish, start_failure, withdraw};
+use crate::up::{self, ApiDoors, KEEP_REVISIONS, default_at, publish, start_failure, withdraw};
 
 /// Disk work at once.
 const WORKERS: usize = 4;
@@ -55,11 +55,10 @@ impl Server {
     async fn start(args: &ServerRunArgs, place: &Place) -> Result<Self, Failure> {
         let engine = Engine::choose(args.at.state.as_deref(), &place.data)?;
         let is_alone = engine.is_embedded();
-        let (api, api_at) = bind(DoorsView::API, check_api(args.api_bind, args.doors)?, "--api-bind")?;
+        let mut doors = DoorsView::default();
+        let api = ApiDoors::open(args.api_bind, &args.api_names, args.doors, &mut doors)?;
         let at = args.agents.agents_bind.unwrap_or_else(|| default_at(args.doors, kogge_link::DEFAULT_PORT));
         let door = AgentsDoor::open(at, &args.agents)?;
-        let mut doors = DoorsView::default();
-        doors.0.insert(DoorsView::API.to_owned(), format!("http://{api_at}"));
         doors.0.insert(DoorsView::AGENTS.to_owned(), door.address.to_string());
         let name = args.name.clone().unwrap_or_else(host_name);
         let store = engine.open().await?;
@@ -84,14 +83,15 @@ impl Server {
         let config = Config {
             domain: args.domain.clone(),
             router_port: args.router_port,
-            api_url: format!("http://{api_at}"),
+            api_url: api.url.clone(),
+            api_tls_url: api.tls_url.clone(),
             is_alone,
             keep_revisions: KEEP_REVISIONS,
         };
         let own = ServerRecord {
             name: name.clone(),
             door: Some(door.address.clone()),
-            api: config.api_url.clone(),
+            api: api.tls_url.clone().unwrap_or_else(|| api.url.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let facts = up::facts(place, &doors, own);
@@ -118,7 +118,7 @@ impl Server {
             replicate::start(&name, &control, &images, Arc::clone(&wires.door), &edge_group);
         }
         let forward = Forward::new(control.clone(), wires.door, edge_group.clone());
-        up::serve_api(api, forward.before(routes), &edge_group);
+        up::serve_api(api, forward.before(routes), &control, &edge_group)?;
         publish(&doors, &place.doors_file())?;
         let place = place.clone();
         Ok(Self { place, doors, store, control, control_group, edge_group })

@@ -80,7 +80,8 @@ impl Cloud {
         let config = Config {
             domain: args.domain.clone(),
             router_port,
-            api_url: view.url(DoorsView::API).unwrap_or_default().to_owned(),
+            api_url: api.url.clone(),
+            api_tls_url: api.tls_url.clone(),
             is_alone: true,
             keep_revisions: KEEP_REVISIONS,
         };
@@ -103,7 +104,7 @@ impl Cloud {
         let builder = start_builder(place, apps, &images, network, &edge_group)?;
         end::collect_images(&edge_group, images.clone(), control.clone(), Some(agent.clone()));
         let routes = api::routes(&control, builder.routes(), &edge_group);
-        api::serve(api, routes, &edge_group);
+        api::serve(api, routes, &control, &edge_group)?;
         if let Some(door) = agents_door {
             let served = Served {
                 name: "server",

@@ -9,11 +9,12 @@ use kogge_host::listener;
 use kogge_model::view::DoorsView;
 use tokio::net::TcpListener;
 
+use super::api_doors::ApiDoors;
 use crate::cluster::AgentsDoor;
 
 /// Open doors that nobody serves yet.
 pub(crate) struct Doors {
-    pub(crate) api: TcpListener,
+    pub(crate) api: ApiDoors,
     pub(crate) router: TcpListener,
     /// For agents on other machines, if there may be some.
     pub(crate) agents: Option<AgentsDoor>,
@@ -24,30 +25,17 @@ pub(crate) struct Doors {
 impl Doors {
     /// Opens all doors, or none.
     pub(crate) fn open(args: &UpArgs) -> Result<Self, Failure> {
-        let (api, api_at) = bind("api", check_api(args.api_bind, args.doors)?, "--api-bind")?;
+        let mut view = DoorsView::default();
+        let api = ApiDoors::open(args.api_bind, &args.api_names, args.doors, &mut view)?;
         let router_at = args.router_bind.unwrap_or_else(|| default_at(args.doors, 80));
         let (router, router_at) = bind("router_http", router_at, "--router-bind")?;
         let agents = args.agents.agents_bind.map(|at| AgentsDoor::open(at, &args.agents)).transpose()?;
-        let mut view = DoorsView::default();
-        view.0.insert(DoorsView::API.to_owned(), format!("http://{api_at}"));
         view.0.insert(DoorsView::ROUTER_HTTP.to_owned(), format!("http://{router_at}"));
         if let Some(agents) = &agents {
             view.0.insert(DoorsView::AGENTS.to_owned(), agents.address.to_string());
         }
         Ok(Self { api, router, agents, view, router_port: router_at.port() })
     }
-}
-
-/// Where the API listens.
-pub(crate) fn check_api(wish: Option<SocketAddr>, doors: Wish) -> Result<SocketAddr, Failure> {
-    let at = wish.unwrap_or_else(|| default_at(doors, 7400));
-    if at.ip().is_loopback() {
-        return Ok(at);
-    }
-    Err(Failure::usage(format!(
-        "the API cannot be bound to {at}: beyond loopback it would need TLS and tokens"
-    ))
-    .with_hint("bind it to 127.0.0.1 and reach it through ssh -L"))
 }
 
 /// Where a door is that nobody has moved: on loopback.

@@ -5,6 +5,7 @@
 //! next start finds everything as it was left.
 
 mod api;
+mod api_doors;
 mod cloud;
 mod doors;
 mod end;
@@ -14,8 +15,9 @@ use kogge_cli::{Failure, Global, UpArgs};
 use crate::process::{self, Place, Ready};
 
 pub(crate) use api::{routes, serve as serve_api};
+pub(crate) use api_doors::ApiDoors;
 pub(crate) use cloud::{KEEP_REVISIONS, facts, start_agent, start_builder, start_failure};
-pub(crate) use doors::{bind, check_api, default_at, pid as doors_pid, publish, withdraw};
+pub(crate) use doors::{bind, default_at, pid as doors_pid, publish, withdraw};
 pub(crate) use end::collect_images;
 
 /// Runs the cloud until it is asked to end, or starts it in the background.

@@ -13,6 +13,8 @@ pub struct DoorsView(pub BTreeMap<String, String>);
 impl DoorsView {
     /// The native API's door.
     pub const API: &str = "api";
+    /// The same with TLS, for whoever has a token; open when the API is bound beyond loopback.
+    pub const API_TLS: &str = "api_tls";
     /// The router's door for plain HTTP.
     pub const ROUTER_HTTP: &str = "router_http";
 

@@ -22,6 +22,7 @@ mod revision;
 mod scale;
 mod service;
 mod status;
+mod token;
 mod why;
 
 pub use app::{AppView, CreateAppRequest};
@@ -42,4 +43,5 @@ pub use revision::RevisionView;
 pub use scale::{ScaleRequest, ServicesRequest};
 pub use service::ServiceView;
 pub use status::StatusView;
+pub use token::{CreateTokenRequest, CreatedTokenView, TokenState, TokenView};
 pub use why::{DecisionView, WhyView};

@@ -35,6 +35,14 @@ impl Problem {
     pub const MEDIA_TYPE: &str = "application/problem+json";
     /// What every kind begins with.
     pub const KIND_PREFIX: &str = "urn:kogge:problem:";
+    /// The kind of a request that another server has to do: this one has changed nothing.
+    pub const NOT_LEADER: &str = "not-leader";
+
+    /// Whether another server has to do it.
+    #[must_use]
+    pub fn is_not_leader(&self) -> bool {
+        self.kind.strip_prefix(Self::KIND_PREFIX) == Some(Self::NOT_LEADER)
+    }
 }
 
 impl fmt::Display for Problem {

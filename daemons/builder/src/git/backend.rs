@@ -9,6 +9,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use kogge_host::tasks::{OnPanic, TaskGroup};
+use kogge_model::caller::Caller;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio_util::io::ReaderStream;
@@ -41,6 +42,8 @@ pub(crate) async fn answer(
 fn command(config: &Config, repository: &Repository, rest: &str, parts: &Parts) -> Command {
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Whoever showed a token has its name; else it is a door that only the operator reaches.
+    let caller = parts.extensions.get::<Caller>().map_or("local operator", |caller| &caller.name);
     let mut command = git(&repository.path);
     command
         .arg("http-backend")
@@ -48,7 +51,7 @@ fn command(config: &Config, repository: &Repository, rest: &str, parts: &Parts) 
         .env("GIT_PROJECT_ROOT", &repository.path)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_HTTP_MAX_REQUEST_BUFFER", "20M")
-        .env("REMOTE_USER", "local operator")
+        .env("REMOTE_USER", caller)
         .env("REMOTE_ADDR", "127.0.0.1")
         .env("REQUEST_METHOD", parts.method.as_str())
         .env("PATH_INFO", rest)

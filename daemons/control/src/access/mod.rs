@@ -3,9 +3,11 @@
 //! ```text
 //!  mint ──▶ token record ──▶ redeem (once) ──▶ member: agent id + digest of its key ──▶ the doors, by a watch
 //!                                                └─ expel: its certificate opens nothing any more
+//!  create ─▶ operator record ─▶ the API's door beyond loopback, by a watch ─▶ revoke
 //! ```
 
 mod join;
+mod operator;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +20,7 @@ use kogge_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use join::{Invitation, MAX_TOKEN_LIFE};
+pub use operator::{OperatorRecord, Operators, Stranger};
 
 /// Invitations that are open at once; more are refused.
 const MAX_TOKENS: usize = 1_000;

@@ -32,14 +32,14 @@ impl Handle {
             if cloud.tree.digest(&path).is_some() {
                 return Err(Refusal::Conflict(
                     Reason::new(format!("app {app} exists already"))
-                        .with_hint(format!("push to {}", cloud.settings.git_url(&app))),
+                        .with_hint(format!("push to {}", cloud.settings.git_url(&app, wish.caller.origin))),
                 ));
             }
             let action =
                 Action::SetMeta(BTreeMap::from([("created_by".to_owned(), wish.caller.name.clone())]));
             let edit = Edit { path, expected: Expected::Absent, action };
             cloud.change(&[edit], &wish, round)?;
-            Ok(cloud.app_view(&app))
+            Ok(cloud.app_view(&app, wish.caller.origin))
         })
         .await
     }

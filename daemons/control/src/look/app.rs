@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kogge_model::caller::{Caller, Origin};
 use kogge_model::digest::Digest;
 use kogge_model::name::{AppId, ServiceId};
 use kogge_model::view::AppView;
@@ -16,8 +17,10 @@ impl Handle {
     ///
     /// # Errors
     /// When control is ending.
-    pub async fn apps(&self) -> Result<Vec<AppView>, Refusal> {
-        self.look(|cloud, _| Ok(cloud.apps().iter().map(|app| cloud.app_view(app)).collect())).await
+    pub async fn apps(&self, caller: &Caller) -> Result<Vec<AppView>, Refusal> {
+        let origin = caller.origin;
+        self.look(move |cloud, _| Ok(cloud.apps().iter().map(|app| cloud.app_view(app, origin)).collect()))
+            .await
     }
 
     /// Whether there is such an app.
@@ -45,8 +48,8 @@ impl Cloud {
             .collect()
     }
 
-    /// One app.
-    pub(crate) fn app_view(&self, app: &AppId) -> AppView {
+    /// One app, for somebody who came in that way.
+    pub(crate) fn app_view(&self, app: &AppId, origin: Origin) -> AppView {
         let services: Vec<ServiceId> =
             self.tree.services().into_keys().filter(|service| service.app == *app).collect();
         let wished = services.iter().filter_map(|service| self.tree.service(service)).map(|spec| spec.wish());
@@ -57,7 +60,7 @@ impl Cloud {
         AppView {
             app: app.to_string(),
             path: app.path(),
-            git_url: self.settings.git_url(app),
+            git_url: self.settings.git_url(app, origin),
             url: is_routed.then(|| self.settings.url(&self.settings.host(&default))),
             instances: wished.sum(),
             healthy: healthy.map(|service| service.tally().healthy()).sum(),

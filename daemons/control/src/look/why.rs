@@ -1,5 +1,6 @@
 //! Why something is as it is: how it stands, what to do, what was decided.
 
+use kogge_model::caller::{Caller, Origin};
 use kogge_model::name::{AppId, InstanceId, ServiceId};
 use kogge_model::time::Timestamp;
 use kogge_model::view::{DecisionView, WhyView};
@@ -16,19 +17,20 @@ impl Handle {
     ///
     /// # Errors
     /// When nothing of that name is known.
-    pub async fn why(&self, name: String) -> Result<WhyView, Refusal> {
-        self.look(move |cloud, now| cloud.why(&name, now)).await
+    pub async fn why(&self, caller: &Caller, name: String) -> Result<WhyView, Refusal> {
+        let origin = caller.origin;
+        self.look(move |cloud, now| cloud.why(&name, origin, now)).await
     }
 }
 
 impl Cloud {
-    fn why(&self, name: &str, now: Timestamp) -> Result<WhyView, Refusal> {
+    fn why(&self, name: &str, origin: Origin, now: Timestamp) -> Result<WhyView, Refusal> {
         if let Ok(instance) = name.parse::<InstanceId>() {
             return self.why_instance(&instance, now).ok_or_else(|| self.unknown(name));
         }
         let (services, _) = match self.subjects(Some(name)) {
             Ok(found) => found,
-            Err(refusal) => return self.why_empty_app(name).ok_or(refusal),
+            Err(refusal) => return self.why_empty_app(name, origin).ok_or(refusal),
         };
         let mut view = WhyView {
             subject: name.to_owned(),
@@ -74,13 +76,13 @@ impl Cloud {
         Some(view)
     }
 
-    fn why_empty_app(&self, name: &str) -> Option<WhyView> {
+    fn why_empty_app(&self, name: &str, origin: Origin) -> Option<WhyView> {
         let app: AppId = name.parse().ok()?;
         self.apps().contains(&app).then(|| WhyView {
             subject: app.to_string(),
             sentences: vec![format!("{app} has no service yet")],
             hints: vec![
-                format!("push to {}", self.settings.git_url(&app)),
+                format!("push to {}", self.settings.git_url(&app, origin)),
                 format!("kogge deploy --name {app} --image IMAGE"),
             ],
             history: Vec::new(),

@@ -22,8 +22,8 @@ pub(crate) fn router() -> OpenApiRouter<Api> {
     (status = 200, description = "All apps, in order", body = Vec<AppView>),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn list_apps(State(api): State<Api>) -> Answer<Vec<AppView>> {
-    Ok(Reply(api.handle.apps().await?))
+async fn list_apps(State(api): State<Api>, Asking(caller): Asking) -> Answer<Vec<AppView>> {
+    Ok(Reply(api.handle.apps(&caller).await?))
 }
 
 /// Tell about an app
@@ -32,9 +32,13 @@ async fn list_apps(State(api): State<Api>) -> Answer<Vec<AppView>> {
     (status = 404, description = "There is none of that name", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn show_app(State(api): State<Api>, Path(app): Path<String>) -> Answer<AppView> {
+async fn show_app(
+    State(api): State<Api>,
+    Asking(caller): Asking,
+    Path(app): Path<String>,
+) -> Answer<AppView> {
     let wanted = app.parse::<AppId>().ok();
-    let mut apps = api.handle.apps().await?.into_iter();
+    let mut apps = api.handle.apps(&caller).await?.into_iter();
     let found = apps.find(|view| wanted.as_ref().is_some_and(|wanted| view.path == wanted.path()));
     let unknown = || Refused::not_found(format!("there is no app {app}")).with_hint("kogge apps");
     found.map(Reply).ok_or_else(unknown)

@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod services;
 pub(crate) mod status;
+pub(crate) mod tokens;
 
 use axum::response::Json;
 use serde::Deserialize;

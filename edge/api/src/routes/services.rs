@@ -105,6 +105,10 @@ async fn destroy(
     (status = 404, description = "Nothing of that name is known", body = Problem, content_type = "application/problem+json"),
     (status = "default", description = "Refused", body = Problem, content_type = "application/problem+json"),
 ))]
-async fn tell_why(State(api): State<Api>, Path(name): Path<String>) -> Answer<WhyView> {
-    Ok(Reply(api.handle.why(name).await?))
+async fn tell_why(
+    State(api): State<Api>,
+    Asking(caller): Asking,
+    Path(name): Path<String>,
+) -> Answer<WhyView> {
+    Ok(Reply(api.handle.why(&caller, name).await?))
 }

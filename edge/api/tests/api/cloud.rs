@@ -70,6 +70,7 @@ impl TestCloud {
             router_port: 80,
             api_url: url.clone(),
             is_alone: true,
+            api_tls_url: Some("https://kogge.test:7400".into()),
             keep_revisions: 100,
         };
         let facts = Facts {

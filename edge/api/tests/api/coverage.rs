@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     include_str!("changes.rs"),
     include_str!("cluster.rs"),
     include_str!("exec.rs"),
@@ -10,6 +10,7 @@ const TESTS: [&str; 7] = [
     include_str!("limits.rs"),
     include_str!("looks.rs"),
     include_str!("streams.rs"),
+    include_str!("tokens.rs"),
 ];
 
 #[test]

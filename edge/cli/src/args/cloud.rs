@@ -14,9 +14,12 @@ pub struct UpArgs {
     /// The ports of the doors
     #[arg(long, value_name = "PORTS", default_value = "default")]
     pub doors: Doors,
-    /// Where the API listens, instead of 127.0.0.1:7400
+    /// Where the API listens: on loopback instead of 127.0.0.1:7400, elsewhere beside it, with TLS and tokens
     #[arg(long, value_name = "ADDRESS")]
     pub api_bind: Option<SocketAddr>,
+    /// Names or addresses under which others reach the API, for its certificate; the first stands in URLs
+    #[arg(long = "api-name", value_name = "HOST", value_delimiter = ',')]
+    pub api_names: Vec<String>,
     /// Where the router listens for HTTP, instead of 127.0.0.1:80
     #[arg(long, value_name = "ADDRESS")]
     pub router_bind: Option<SocketAddr>,

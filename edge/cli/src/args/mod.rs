@@ -9,6 +9,7 @@ mod instance;
 mod node;
 mod service;
 mod state;
+mod token;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
 pub(crate) use node::NodeCommand;
 pub(crate) use service::{DestroyArgs, ScaleArgs, ServicesArgs, Settle};
 pub use state::{BackupArgs, CopyArgs, RestoreArgs, StateAt, StateCommand};
+pub(crate) use token::{CreateTokenArgs, TokenCommand};
 
 /// An indoor cloud in a single binary: code goes in with `git push`, services come out.
 #[derive(Debug, Clone, Parser)]
@@ -47,9 +49,12 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", env = "KOGGE_DATA", hide_env_values = true,
           value_hint = ValueHint::DirPath)]
     pub data: Option<PathBuf>,
-    /// The URL of the cloud's API; wins over --data
+    /// The URL of the cloud's API, or of several servers' separated by commas; wins over --data
     #[arg(long, global = true, value_name = "URL", env = "KOGGE_API", hide_env_values = true)]
     pub api: Option<String>,
+    /// The file with the token for https:// [default: KOGGE_TOKEN itself, or ~/.config/kogge/token]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub token_file: Option<PathBuf>,
     /// How answers are told
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
     pub output: Format,
@@ -122,9 +127,22 @@ pub enum Command {
     /// Look at servers and agents
     #[command(subcommand, alias = "nodes")]
     Node(NodeCommand),
+    /// Say who may use the cloud from other machines
+    #[command(subcommand, alias = "tokens")]
+    Token(TokenCommand),
     /// Check, save, bring back or move the state of a cloud that does not run
     #[command(subcommand)]
     State(StateCommand),
+    /// Print the certificate that makes curl and others believe the cloud's servers
+    Ca,
+    /// Let git push from this checkout to a cloud behind https://
+    GitConfig,
+    /// Tell git the token; git asks by itself after `kogge git-config`
+    #[command(hide = true)]
+    GitCredential {
+        /// What git wants: get, store, erase.
+        operation: String,
+    },
     /// Show what happens, as it happens
     Events,
     /// Print a script that completes commands
@@ -168,7 +186,11 @@ impl Command {
             Self::Why { .. } => "why",
             Self::Image(_) => "image",
             Self::Node(_) => "node",
+            Self::Token(_) => "token",
             Self::State(_) => "state",
+            Self::Ca => "ca",
+            Self::GitConfig => "git-config",
+            Self::GitCredential { .. } => "git-credential",
             Self::Events => "events",
             Self::Completion { .. } => "completion",
             Self::Man(_) => "man",

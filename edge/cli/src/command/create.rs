@@ -11,14 +11,19 @@ use crate::git::{self, RemoteAdded};
 use crate::output::{Page, Show};
 
 pub(crate) async fn run(context: &mut Context, args: &CreateArgs) -> Result<(), Failure> {
-    let app = context.client()?.create_app(&args.name, args.plan).await?;
+    let client = context.client()?;
+    let app = client.create_app(&args.name, args.plan).await?;
     if args.plan {
         context.print(&app)?;
         context.say("nothing was changed: this is only the plan");
         return Ok(());
     }
     if !args.no_remote {
-        let text = match git::add_remote(&super::here(), &app.git_url) {
+        let added = git::add_remote(&super::here(), &app.git_url);
+        if added == RemoteAdded::Added && app.git_url.starts_with("https://") {
+            super::git::trust(context, &client, &app.git_url).await?;
+        }
+        let text = match added {
             RemoteAdded::NoCheckout => format!("push to it with `git push {} main`", app.git_url),
             RemoteAdded::Added => {
                 format!("added git remote {}: push with `git push kogge main`", git::REMOTE)

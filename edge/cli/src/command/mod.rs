@@ -10,6 +10,7 @@ pub(crate) mod doors;
 pub(crate) mod down;
 pub(crate) mod events;
 pub(crate) mod exec;
+pub(crate) mod git;
 pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod man;
@@ -18,6 +19,7 @@ pub(crate) mod ps;
 pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod why;
 
 use std::path::PathBuf;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::certificate::{Certificate, CertificateError};
+use super::host::HostName;
 use super::key::{KeyError, PrivateKey};
 use super::peer::{Peer, PeerError, Role, authority_uri};
 use super::request::{RequestError, SigningRequest};
@@ -135,6 +136,21 @@ impl Authority {
         now: Timestamp,
         lifetime: Lifetime,
     ) -> Result<Certificate, AuthorityError> {
+        self.issue_for_hosts(request, peer, &[], now, lifetime)
+    }
+
+    /// The same, with the names and addresses under which clients of other makes look for it.
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_for_hosts(
+        &self,
+        request: &SigningRequest,
+        peer: &Peer,
+        hosts: &[HostName],
+        now: Timestamp,
+        lifetime: Lifetime,
+    ) -> Result<Certificate, AuthorityError> {
         if peer.cluster() != self.certificate.cluster() {
             let (ours, theirs) = (self.certificate.cluster().clone(), peer.cluster().clone());
             return Err(AuthorityError::OtherCluster { ours, theirs });
@@ -149,6 +165,14 @@ impl Authority {
         }];
         params.distinguished_name = named(&peer.to_string());
         params.subject_alt_names = vec![uri(peer.uri())?];
+        for host in hosts {
+            params.subject_alt_names.push(match host {
+                HostName::Ip(address) => SanType::IpAddress(*address),
+                HostName::Dns(name) => {
+                    SanType::DnsName(Ia5String::try_from(name.as_str()).map_err(AuthorityError::Sign)?)
+                }
+            });
+        }
         set_life(&mut params, now, lifetime)?;
         let issuer = Issuer::from_ca_cert_der(self.certificate.der(), self.key.pair());
         let issuer = issuer.map_err(AuthorityError::Sign)?;

@@ -8,10 +8,12 @@
 //!      + PrivateKey, which never leaves its machine = Identity
 //! ```
 //!
-//! Names and addresses of machines mean nothing here: they change, keys do not.
+//! Names and addresses of machines mean nothing here: they change, keys do not. A server's certificate may name
+//! some all the same ([`HostName`]), for clients that know no better, such as git and curl.
 
 mod authority;
 mod certificate;
+mod host;
 mod key;
 mod peer;
 mod request;
@@ -21,6 +23,7 @@ mod trust;
 
 pub use authority::{Authority, AuthorityError, AuthorityPem, Lifetime};
 pub use certificate::{Certificate, CertificateError};
+pub use host::{HostName, HostNameError};
 pub use key::{Identity, IdentityError, IdentityPem, KeyError, PrivateKey};
 pub use peer::{Peer, PeerError, Role};
 pub use request::{RequestError, SigningRequest};

@@ -1,16 +1,14 @@
 //! The server's own certificate: made at each start for a key that is never kept, renewed at half of its life.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_host::clock;
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use super::config::ListenerConfig;
 use super::ports::Signer;
-use super::shared::Shared;
 use crate::identity::{AuthorityError, Identity, IdentityError, KeyError, Peer, PeerError, PrivateKey, Role};
-use crate::tls::Shown;
 
 /// Between two looks at the clock, which may have been set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -47,27 +45,30 @@ pub(super) fn issue(
     Ok(Identity::new(key.clone(), certificate, authority.clone())?)
 }
 
-/// Keeps what is shown fresh, until the group ends.
-pub(super) async fn keep_fresh(shared: Arc<Shared>, shown: Arc<Shown>, mut identity: Identity) {
-    let token = shared.group.token();
+/// Keeps what is shown fresh, until the token ends it: at half of its life `issue` makes the next one, for the same
+/// key, and `show` is told.
+pub(crate) async fn keep_fresh(
+    token: CancellationToken,
+    mut identity: Identity,
+    issue: impl Fn(&PrivateKey) -> Result<Identity, ServerCertificateError>,
+    show: impl Fn(&Identity) -> Result<(), rustls::Error>,
+) {
     loop {
         let now = clock::now();
         let certificate = identity.certificate();
         // A clock that was set back makes it as useless as one that goes on.
         let is_due = now >= certificate.renewal_due() || now < certificate.not_before();
+        let life = certificate.not_after().saturating_since(certificate.not_before());
         let mut pause = certificate.renewal_due().saturating_since(now).min(LONGEST_SLEEP);
         if is_due {
-            match issue(&*shared.ports.signer, identity.key(), &shared.config) {
-                Ok(fresh) => match shown.replace(&fresh) {
-                    Ok(()) => {
-                        shared.identity.store(Arc::new(fresh.clone()));
-                        identity = fresh;
-                    }
+            match issue(identity.key()) {
+                Ok(fresh) => match show(&fresh) {
+                    Ok(()) => identity = fresh,
                     Err(error) => tracing::error!(%error, "cannot use the server's new certificate"),
                 },
                 Err(error) => tracing::error!(%error, "cannot renew the server's certificate"),
             }
-            pause = (shared.config.lifetime.validity / 16).min(LONGEST_SLEEP);
+            pause = (life / 16).min(LONGEST_SLEEP);
         }
         tokio::select! {
             () = token.cancelled() => return,

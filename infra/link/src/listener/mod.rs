@@ -13,7 +13,7 @@ mod accept;
 mod admission;
 mod caller;
 mod calls;
-mod certificate;
+pub(crate) mod certificate;
 mod config;
 mod door;
 mod fetch;
@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bounds::{MAX_FETCHES, MAX_TUNNELS};
-use crate::identity::PrivateKey;
+use crate::identity::{Identity, PrivateKey};
 use crate::tls::{self, Shown};
 
 pub use certificate::ServerCertificateError;
@@ -97,11 +97,22 @@ pub fn listen(
         identity: ArcSwap::from_pointee(identity.clone()),
         group: group.child("door for agents"),
     });
-    let keeping = certificate::keep_fresh(Arc::clone(&shared), shown, identity);
-    shared.group.spawn("certificate of the door for agents", OnPanic::StopGroup, keeping);
+    keep_certificate(&shared, shown, identity);
     let reception = accept::Reception::new(Arc::clone(&shared), TlsAcceptor::from(Arc::new(tls)));
     shared.group.spawn("door for agents", OnPanic::StopGroup, Arc::new(reception).run(listener));
     Ok(ListenerHandle { shared, address })
+}
+
+fn keep_certificate(shared: &Arc<Shared>, shown: Arc<Shown>, identity: Identity) {
+    let (issuing, showing) = (Arc::clone(shared), Arc::clone(shared));
+    let issue = move |key: &PrivateKey| certificate::issue(&*issuing.ports.signer, key, &issuing.config);
+    let show = move |fresh: &Identity| {
+        shown.replace(fresh)?;
+        showing.identity.store(Arc::new(fresh.clone()));
+        Ok(())
+    };
+    let keeping = certificate::keep_fresh(shared.group.token(), identity, issue, show);
+    shared.group.spawn("certificate of the door for agents", OnPanic::StopGroup, keeping);
 }
 
 impl ListenerHandle {
