@@ -118,7 +118,9 @@ impl Server {
             replicate::start(&name, &control, &images, Arc::clone(&wires.door), &edge_group);
         }
         let forward = Forward::new(control.clone(), wires.door, edge_group.clone());
-        up::serve_api(api, forward.before(routes), &control, &edge_group)?;
+        // The guard comes before anything is passed on: the leader cannot tell who asked this server.
+        let routes = kogge_api::guard(forward.before(routes));
+        up::serve_api(api, routes, &control, &edge_group)?;
         publish(&doors, &place.doors_file())?;
         let place = place.clone();
         Ok(Self { place, doors, store, control, control_group, edge_group })
