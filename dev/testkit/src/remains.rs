@@ -1,6 +1,6 @@
 //! What a cloud may leave on a machine and must not: processes, mounts, namespaces, links, cgroups, tables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kogge_model::digest::Digest;
@@ -21,7 +21,7 @@ pub fn of(data: &Path) -> Vec<String> {
     left.extend(lines_with("/proc/self/mountinfo", &[&tag, &data.to_string_lossy()], "mount"));
     left.extend(command_lines("ip", &["-o", "link"], &tag, "link"));
     left.extend(command_lines("nft", &["list", "tables"], &tag, "nft table"));
-    left.extend(cgroups(&tag));
+    left.extend(cgroups(&tag).into_iter().map(|path| format!("cgroup {}", path.display())));
     left
 }
 
@@ -49,20 +49,25 @@ fn command_lines(program: &str, words: &[&str], needle: &str, what: &str) -> Vec
     text.lines().filter(|line| line.contains(needle)).map(|line| format!("{what} {line}")).collect()
 }
 
-fn cgroups(tag: &str) -> Vec<String> {
+/// The outermost cgroups whose names hold the tag.
+pub(crate) fn cgroups(tag: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut open = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    let mut open = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(directory) = open.pop() {
-        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
-        for path in
-            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink())
-        {
+        for path in folders(&directory) {
             if path.file_name().is_some_and(|name| name.to_string_lossy().contains(tag)) {
-                found.push(format!("cgroup {}", path.display()));
+                found.push(path);
             } else {
                 open.push(path);
             }
         }
     }
     found
+}
+
+/// What lies directly in a directory and is one itself.
+pub(crate) fn folders(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter(|path| path.is_dir() && !path.is_symlink()).collect()
 }

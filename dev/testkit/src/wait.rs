@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 ///
 /// # Panics
 /// When it found nothing within `limit`; `what` says what was waited for.
-pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    within(limit, look).unwrap_or_else(|| panic!("waited {limit:?} in vain: {what}"))
+}
+
+/// Looks until `look` finds something; `None` when it found nothing within `limit`.
+pub fn within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     loop {
-        if let Some(found) = look() {
+        let found = look();
+        if found.is_some() || Instant::now() >= deadline {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

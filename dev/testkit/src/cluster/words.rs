@@ -1,0 +1,75 @@
+//! The words by which nodes of Kogge are started and asked: the one place that knows them.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use super::{Launch, Node};
+
+/// Where agents call servers.
+pub const AGENTS_PORT: u16 = 7401;
+/// Where people and programs call servers.
+pub const API_PORT: u16 = 7400;
+
+/// A server, for its first start and all others.
+#[must_use]
+pub fn server(program: &Path, node: &Node, state: &str) -> Launch {
+    let address = node.address;
+    let program = program.display().to_string();
+    let data = node.data.display().to_string();
+    Launch::new([
+        program.as_str(),
+        "server",
+        "--data",
+        &data,
+        "--state",
+        state,
+        "--name",
+        &node.name,
+        "--api-bind",
+        &format!("{}:{API_PORT}", Ipv4Addr::LOCALHOST),
+        "--agents-bind",
+        &format!("{address}:{AGENTS_PORT}"),
+        "--advertise",
+        &address.to_string(),
+    ])
+}
+
+/// An agent, for its first start: it joins and runs. The token is not seen among the words of the process.
+#[must_use]
+pub fn join(program: &Path, node: &Node, server: &Node, token: &str) -> Launch {
+    let program = program.display().to_string();
+    let data = node.data.display().to_string();
+    let words = [
+        program.as_str(),
+        "join",
+        &format!("{}:{AGENTS_PORT}", server.address),
+        "--data",
+        &data,
+        "--name",
+        &node.name,
+        "--advertise",
+        &node.address.to_string(),
+    ];
+    Launch::new(words).with_env("KOGGE_TOKEN", token)
+}
+
+/// An agent that has joined.
+#[must_use]
+pub fn agent(program: &Path, node: &Node) -> Launch {
+    Launch::new([&program.display().to_string(), "agent", "--data", &node.data.display().to_string()])
+}
+
+/// Asks a server for a token with which one agent joins: `{"token": …}`.
+pub const TOKEN: &[&str] = &["node", "token", "--output", "json"];
+/// Asks a server whether it serves.
+pub const STATUS: &[&str] = &["status", "--output", "json"];
+/// Asks a server for all servers and agents: a list with `name`, `role`, `state`.
+pub const NODES: &[&str] = &["node", "list", "--output", "json"];
+/// The state of a node that works.
+pub const READY: &str = "ready";
+/// The file in the data directory that names the doors.
+pub const DOORS_FILE: &str = "doors.json";
+/// Names the data directory to all commands.
+pub const DATA: &str = "KOGGE_DATA";
+/// Names the servers' APIs to clients: URLs parted by commas.
+pub const API: &str = "KOGGE_API";
