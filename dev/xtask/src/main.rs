@@ -5,6 +5,7 @@
 //! To add a chore: a file with its arguments and its `run`, and a line in the enum below.
 
 mod bench;
+mod cluster;
 mod dist;
 mod program;
 mod test_vm;
@@ -25,6 +26,8 @@ struct Arguments {
 enum Chore {
     /// Measures the house beside its peers; needs root, and the packages of `dev/packages bench`
     Bench(bench::Arguments),
+    /// Starts a cluster on this machine and lets things happen to it; needs root, and the packages of `dev/packages test`
+    Cluster(cluster::Arguments),
     /// Builds what is handed out: one static binary, its unit, digests, in target/dist
     Dist(dist::Arguments),
     /// Tries the static binary in a Debian machine of its own: limits, restarts, reboot, loss of power; needs root, and
@@ -38,6 +41,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Cluster(arguments) => cluster::run(&arguments),
         Chore::Dist(arguments) => dist::run(&arguments),
         Chore::TestVm(arguments) => test_vm::run(&arguments),
         Chore::Tidy(arguments) => tidy::run(&arguments),

@@ -1,6 +1,6 @@
 //! Programs of the machine that chores call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -24,6 +24,20 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("{name} failed with {status}");
     }
     Ok(())
+}
+
+/// Builds a program of the house; gives where it is.
+pub(crate) fn built(root: &Path, profile: &str, what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--locked", "--profile", profile]).args(what);
+    let status = command.current_dir(root).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("cargo build {} failed", what.join(" "));
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(root.join(target).join(folder).join(program))
 }
 
 /// Copies a file; tells which when it cannot.

@@ -1,10 +1,11 @@
 //! What the benchmarks have in common: the programs to measure, a place for files.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tempfile::TempDir;
+
+use crate::program;
 
 /// See the module.
 pub(crate) struct Lab {
@@ -48,16 +49,6 @@ impl Lab {
     }
 
     fn build(&self, what: &[&str], program: &str) -> anyhow::Result<PathBuf> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--locked", "--profile", &self.profile]).args(what);
-        let status = command.current_dir(&self.root).status().context("cannot run cargo")?;
-        if !status.success() {
-            bail!("cargo build {} failed", what.join(" "));
-        }
-        let target =
-            std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
-        let folder = if self.profile == "dev" { "debug" } else { &self.profile };
-        Ok(self.root.join(target).join(folder).join(program))
+        program::built(&self.root, &self.profile, what, program)
     }
 }
