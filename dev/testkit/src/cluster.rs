@@ -21,6 +21,7 @@ mod error;
 mod fault;
 mod link_faults;
 mod machine;
+mod mounts;
 mod namespace;
 mod plan;
 mod process;

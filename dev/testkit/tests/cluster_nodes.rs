@@ -104,6 +104,33 @@ fn number(file: &Path) -> Option<u32> {
 }
 
 #[test]
+fn a_machine_has_interfaces_and_mounts_of_its_own_and_the_cgroups_of_the_host() {
+    let mut bed = Bed::for_test().unwrap();
+    bed.add("a1", Role::Agent, None).unwrap();
+    let data = bed.node("a1").unwrap().data.clone();
+    let look = "mkdir m; mount -t tmpfs none m; touch m/inside; ls /sys/class/net /sys/fs/cgroup > seen.new; \
+                mv seen.new seen; exec sleep 1000";
+    bed.set_launch("a1", Launch::new(["sh", "-c", &format!("cd {}; {look}", data.display())])).unwrap();
+    bed.start("a1").unwrap();
+    let seen = wait::until("it has looked", PATIENCE, || std::fs::read_to_string(data.join("seen")).ok());
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    };
+    let has = |name: &str| seen.lines().any(|line| line == name);
+    assert!(has("eth0") && has("lo"), "{seen}");
+    assert!(names("/sys/fs/cgroup").iter().all(|name| has(name)), "{seen}");
+    assert!(!data.join("m/inside").exists(), "what it mounts is seen by it alone");
+    let listed = bed.node("a1").unwrap().network().command("ls").arg(data.join("m")).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&listed.stdout),
+        "inside\n",
+        "it has its mounts again when it starts again"
+    );
+    bed.down().unwrap();
+}
+
+#[test]
 fn a_full_disk_takes_nothing_until_it_heals() {
     let mut bed = Bed::for_test().unwrap();
     bed.add("s1", Role::Server, Some(16)).unwrap();

@@ -5,6 +5,7 @@
 
 mod exec;
 mod fault;
+mod image;
 mod status;
 mod up;
 
@@ -38,6 +39,8 @@ enum Chore {
     Fault(fault::Chore),
     /// Runs a command where the clients are, or on a node: `cluster exec [NODE] -- COMMAND…`
     Exec(exec::Arguments),
+    /// Loads a small image with a shell and a web server, under a name
+    Image(image::Arguments),
     /// Ends the cluster and takes everything away
     Down,
     /// Ends clusters that killed tests have left
@@ -52,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Chore::Status => status::run(&file),
         Chore::Fault(chore) => fault::run(chore, &file),
         Chore::Exec(arguments) => exec::run(arguments, &file),
+        Chore::Image(arguments) => image::run(arguments, &file),
         Chore::Down => down(&file),
         Chore::Sweep => {
             for tag in cluster::sweep()? {

@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::switch::Switch;
 use super::{
     BedError, Client, Launch, LinkFaults, Namespace, Node, ProcessId, ProcessState, Record, Role, addresses,
-    clock, disk, registry,
+    clock, disk, mounts, registry,
 };
 use crate::wait;
 
@@ -50,7 +50,7 @@ impl Bed {
 
     fn make(file: Option<&Path>, owner: Option<ProcessId>) -> Result<Self, BedError> {
         if !nix::unistd::geteuid().is_root() {
-            return Err(BedError::Refused("namespaces and bridges are made as root".into()));
+            return Err(BedError::Refused("namespaces, bridges and mounts are made as root".into()));
         }
         let directory = tempfile::Builder::new().prefix("kogge-bed-").tempdir();
         let directory = directory.map_err(BedError::io("make a directory for the bed"))?;
@@ -80,6 +80,7 @@ impl Bed {
         let bed = Self { record, file, _lock: lock, children: Vec::new(), is_kept: false };
         registry::enter(&bed.record.tag, &bed.file)?;
         bed.save()?;
+        mounts::prepare(&bed.record.directory)?;
         bed.switch().create()?;
         let client = bed.client();
         client.create()?;
@@ -170,6 +171,7 @@ impl Bed {
             name: name.to_owned(),
             role,
             namespace: format!("{}{name}", registry::prefix(&self.record.tag)),
+            mounts: mounts::folder(&self.record.directory).join(name),
             pid: None,
             started: None,
             address,
@@ -181,7 +183,7 @@ impl Bed {
             clock: None,
             faults: LinkFaults::default(),
         };
-        let network = node.network();
+        let (network, mounts) = (node.network(), node.mounts.clone());
         self.record.nodes.push(node);
         self.save()?;
         fs::create_dir_all(&home).map_err(BedError::file("make", &home))?;
@@ -189,7 +191,9 @@ impl Bed {
             disk::create(&home.join("disk.img"), &at, mib)?;
         }
         fs::create_dir_all(&data).map_err(BedError::file("make", &data))?;
-        network.create()?;
+        let bare = Namespace::named(network.name());
+        bare.create()?;
+        mounts::create(&bare, &mounts)?;
         self.switch().join(name, &network, address)
     }
 
@@ -306,6 +310,7 @@ impl Bed {
         }
         self.children.iter_mut().for_each(|child| drop(child.wait()));
         self.children.clear();
+        mounts::remove(&self.record.directory);
         machines.iter().for_each(Machine::clear);
         for network in &networks {
             network.delete()?;
@@ -350,7 +355,7 @@ fn command(node: &Node, launch: &Launch) -> Result<Command, BedError> {
     let log = log.map_err(BedError::file("open", &node.log))?;
     let out = log.try_clone().map_err(BedError::file("open", &node.log))?;
     let mut command = Command::new("setsid");
-    command.arg("nsenter").arg(format!("--net={}", node.network().path().display())).arg("--");
+    command.arg("nsenter").args(node.network().entrance()).arg("--");
     command.args(&launch.words).stdin(Stdio::null()).stdout(out).stderr(log).current_dir("/");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KOGGE_")) {
         command.env_remove(name);

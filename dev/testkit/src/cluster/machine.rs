@@ -8,7 +8,6 @@ use std::time::Duration;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::Signal;
 
-use super::namespace::{identity, is_in};
 use super::process::{self, ProcessId};
 use super::{BedError, Namespace, Node, ProcessState};
 use crate::{remains, wait};
@@ -21,7 +20,7 @@ pub(crate) struct Machine {
     name: String,
     data: PathBuf,
     tag: String,
-    namespace: PathBuf,
+    network: Namespace,
 }
 
 impl Machine {
@@ -30,7 +29,7 @@ impl Machine {
             name: node.name.clone(),
             data: node.data.clone(),
             tag: remains::tag(&node.data),
-            namespace: node.network().path(),
+            network: node.network(),
         }
     }
 
@@ -39,16 +38,26 @@ impl Machine {
         Path::new("/run/kogge").join(&self.tag)
     }
 
-    /// All processes in the node's network, in networks of its tasks, and in its cgroups.
+    /// All processes in the node's network, among its mounts, in its cgroups, and those that they started.
     pub(crate) fn processes(&self) -> Vec<ProcessId> {
-        let files = std::iter::once(self.namespace.clone()).chain(self.mounts());
-        let networks: BTreeSet<(u64, u64)> = files.filter_map(|file| identity(&file)).collect();
+        let own = std::process::id();
+        let mut others = process::all();
+        others.retain(|process| process.pid != own);
         let is_its = |process: &ProcessId| {
             let groups = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
-            groups.contains(&self.tag) || networks.iter().any(|network| is_in(*process, *network))
+            groups.contains(&self.tag) || self.network.holds(*process)
         };
-        let own = std::process::id();
-        process::all().into_iter().filter(|process| process.pid != own).filter(is_its).collect()
+        let (mut its, mut others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_its);
+        loop {
+            let parents: BTreeSet<u32> = its.iter().map(|process| process.pid).collect();
+            let is_child = |process: &ProcessId| process.parent().is_some_and(|pid| parents.contains(&pid));
+            let (children, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(is_child);
+            if children.is_empty() {
+                return its;
+            }
+            its.extend(children);
+            others = rest;
+        }
     }
 
     /// Mount points below the node's directories, the innermost first.

@@ -20,13 +20,21 @@ const FOLDER: &str = "/run/netns";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Namespace {
     name: String,
+    /// The file that holds mounts of its own, if it has any.
+    mounts: Option<PathBuf>,
 }
 
 impl Namespace {
     /// The one with that name, which need not exist.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned() }
+        Self { name: name.to_owned(), mounts: None }
+    }
+
+    /// The same with mounts of its own, which that file holds.
+    pub(crate) fn with_mounts(mut self, file: &Path) -> Self {
+        self.mounts = Some(file.to_owned());
+        self
     }
 
     /// Its name.
@@ -56,16 +64,21 @@ impl Namespace {
     pub(crate) fn with_prefix(prefix: &str) -> Vec<Self> {
         let Ok(entries) = fs::read_dir(FOLDER) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter(|name| name.starts_with(prefix)).map(|name| Self { name }).collect()
+        names.filter(|name| name.starts_with(prefix)).map(|name| Self::named(&name)).collect()
     }
 
-    /// A program in this network. Files, mounts and cgroups are those of the machine: `ip netns exec` would hide the
-    /// cgroups.
+    /// A program in this network, and among the mounts of the machine.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.path().display())).arg("--").arg(program);
+        command.args(self.entrance()).arg("--").arg(program);
         command
+    }
+
+    /// The words by which `nsenter` gets in.
+    pub(crate) fn entrance(&self) -> Vec<String> {
+        let mounts = self.mounts.iter().map(|file| format!("--mount={}", file.display()));
+        std::iter::once(format!("--net={}", self.path().display())).chain(mounts).collect()
     }
 
     /// Does something in this network, on a thread of its own. Sockets that are made there stay in this network,
@@ -102,19 +115,18 @@ impl Namespace {
         self.inside(connect).map_err(io::Error::other)?
     }
 
-    /// Whether a process is in this network.
+    /// Whether a process is in this network, or among its mounts.
     #[must_use]
     pub fn holds(&self, process: ProcessId) -> bool {
-        identity(&self.path()).is_some_and(|own| is_in(process, own))
+        let is_in = |kind: &str, file: &Path| {
+            let own = identity(file);
+            own.is_some() && own == identity(Path::new(&format!("/proc/{}/ns/{kind}", process.pid)))
+        };
+        is_in("net", &self.path()) || self.mounts.as_ref().is_some_and(|file| is_in("mnt", file))
     }
 }
 
 /// Device and number of a namespace, by a file that holds it.
-pub(crate) fn identity(file: &Path) -> Option<(u64, u64)> {
+fn identity(file: &Path) -> Option<(u64, u64)> {
     fs::metadata(file).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-/// Whether a process is in that network.
-pub(crate) fn is_in(process: ProcessId, network: (u64, u64)) -> bool {
-    identity(Path::new(&format!("/proc/{}/ns/net", process.pid))) == Some(network)
 }

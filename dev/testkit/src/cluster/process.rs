@@ -54,6 +54,12 @@ impl ProcessId {
         }
     }
 
+    /// The process that started it, or took it over.
+    pub(crate) fn parent(&self) -> Option<u32> {
+        let line = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        line.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    }
+
     /// Whether it is there, be it paused.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -57,6 +57,8 @@ pub struct Node {
     pub role: Role,
     /// Its network.
     pub namespace: String,
+    /// The file that holds its mounts.
+    pub mounts: PathBuf,
     /// Its process, while it was not killed.
     pub pid: Option<u32>,
     /// When that process started, in clock ticks since the machine did.
@@ -86,10 +88,10 @@ pub struct Node {
 }
 
 impl Node {
-    /// Its network.
+    /// Its network, with its mounts.
     #[must_use]
     pub fn network(&self) -> Namespace {
-        Namespace::named(&self.namespace)
+        Namespace::named(&self.namespace).with_mounts(&self.mounts)
     }
 
     /// Its process, while it was not killed.

@@ -7,6 +7,8 @@ use super::{Launch, Node};
 
 /// Where agents call servers.
 pub const AGENTS_PORT: u16 = 7401;
+/// Where agents route requests.
+pub const ROUTER_PORT: u16 = 80;
 /// Where people and programs call servers.
 pub const API_PORT: u16 = 7400;
 
@@ -37,26 +39,29 @@ pub fn server(program: &Path, node: &Node, state: &str) -> Launch {
 /// An agent, for its first start: it joins and runs. The token is not seen among the words of the process.
 #[must_use]
 pub fn join(program: &Path, node: &Node, server: &Node, token: &str) -> Launch {
-    let program = program.display().to_string();
-    let data = node.data.display().to_string();
-    let words = [
-        program.as_str(),
-        "join",
-        &format!("{}:{AGENTS_PORT}", server.address),
-        "--data",
-        &data,
-        "--name",
-        &node.name,
-        "--advertise",
-        &node.address.to_string(),
-    ];
-    Launch::new(words).with_env("KOGGE_TOKEN", token)
+    let mut launch = agent(program, node);
+    launch.words.splice(1..2, ["join".to_owned(), format!("{}:{AGENTS_PORT}", server.address)]);
+    launch.with_env("KOGGE_TOKEN", token)
 }
 
 /// An agent that has joined.
 #[must_use]
 pub fn agent(program: &Path, node: &Node) -> Launch {
-    Launch::new([&program.display().to_string(), "agent", "--data", &node.data.display().to_string()])
+    let address = node.address;
+    let program = program.display().to_string();
+    let data = node.data.display().to_string();
+    Launch::new([
+        program.as_str(),
+        "agent",
+        "--data",
+        &data,
+        "--name",
+        &node.name,
+        "--advertise",
+        &address.to_string(),
+        "--router-bind",
+        &format!("{address}:{ROUTER_PORT}"),
+    ])
 }
 
 /// Asks a server for a token with which one agent joins: `{"token": …}`.
