@@ -129,14 +129,14 @@ impl Plan {
                 bed.find_doors(name)?;
             }
         }
-        bed.find_client_env()
+        bed.find_client_env(program)
     }
 
     fn start_agents(&self, bed: &mut Bed, program: &Path) -> Result<(), BedError> {
         let names: Vec<String> = bed.nodes(Role::Agent).iter().map(|node| node.name.clone()).collect();
         let Some(server) = bed.nodes(Role::Server).first().map(|node| (*node).clone()) else { return Ok(()) };
         for name in &names {
-            let token = token(program, &server)?;
+            let token = told(program, &server, words::TOKEN, "token")?;
             let node = bed.node(name)?;
             let (join, later) = (words::join(program, node, &server, &token), words::agent(program, node));
             bed.set_launch(name, later)?;
@@ -165,11 +165,16 @@ impl Bed {
         self.save()
     }
 
-    /// What leads clients to all servers.
-    fn find_client_env(&mut self) -> Result<(), BedError> {
-        let apis: Vec<String> =
-            self.nodes(Role::Server).iter().filter_map(|node| node.doors.get("api").cloned()).collect();
-        self.record.client.env.insert(words::API.to_owned(), apis.join(","));
+    /// What leads clients to all servers, and lets them in.
+    fn find_client_env(&mut self, program: &Path) -> Result<(), BedError> {
+        let servers = self.nodes(Role::Server);
+        let Some(first) = servers.first() else { return Ok(()) };
+        let secret = told(program, first, words::CLIENT_TOKEN, "secret")?;
+        let apis = servers.iter().filter_map(|node| node.doors.get(words::API_DOOR).cloned());
+        let apis: Vec<String> = apis.collect();
+        let env = &mut self.record.client.env;
+        env.insert(words::API.to_owned(), apis.join(","));
+        env.insert(words::ACCESS.to_owned(), secret);
         self.save()
     }
 }
@@ -182,10 +187,11 @@ fn ask(program: &Path, server: &Node, words: &[&str]) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("{error} in {text}"))
 }
 
-fn token(program: &Path, server: &Node) -> Result<String, BedError> {
-    let refused = |said: String| BedError::Program { program: "kogge node token".into(), said };
-    let answer = ask(program, server, words::TOKEN).map_err(refused)?;
-    answer["token"].as_str().map(str::to_owned).ok_or_else(|| refused(format!("no token in {answer}")))
+/// One text out of what a server answers.
+fn told(program: &Path, server: &Node, words: &[&str], key: &str) -> Result<String, BedError> {
+    let refused = |said: String| BedError::Program { program: format!("kogge {}", words.join(" ")), said };
+    let answer = ask(program, server, words).map_err(refused)?;
+    answer[key].as_str().map(str::to_owned).ok_or_else(|| refused(format!("it told no {key}")))
 }
 
 fn is_ready(program: &Path, server: &Node, name: &str) -> Result<(), String> {

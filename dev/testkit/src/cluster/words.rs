@@ -1,6 +1,5 @@
 //! The words by which nodes of Kogge are started and asked: the one place that knows them.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use super::{Launch, Node};
@@ -28,7 +27,7 @@ pub fn server(program: &Path, node: &Node, state: &str) -> Launch {
         "--name",
         &node.name,
         "--api-bind",
-        &format!("{}:{API_PORT}", Ipv4Addr::LOCALHOST),
+        &format!("{address}:{API_PORT}"),
         "--agents-bind",
         &format!("{address}:{AGENTS_PORT}"),
         "--advertise",
@@ -66,6 +65,10 @@ pub fn agent(program: &Path, node: &Node) -> Launch {
 
 /// Asks a server for a token with which one agent joins: `{"token": …}`.
 pub const TOKEN: &[&str] = &["node", "token", "--output", "json"];
+/// Asks a server for a token of clients, which come from elsewhere: `{"secret": …}`.
+pub const CLIENT_TOKEN: &[&str] = &["token", "create", "clients", "--output", "json"];
+/// The door of a server at which clients from elsewhere knock.
+pub const API_DOOR: &str = "api_tls";
 /// Asks a server whether it serves.
 pub const STATUS: &[&str] = &["status", "--output", "json"];
 /// Asks a server for all servers and agents: a list with `name`, `role`, `state`.
@@ -78,3 +81,5 @@ pub const DOORS_FILE: &str = "doors.json";
 pub const DATA: &str = "KOGGE_DATA";
 /// Names the servers' APIs to clients: URLs parted by commas.
 pub const API: &str = "KOGGE_API";
+/// What opens the servers' doors to clients.
+pub const ACCESS: &str = "KOGGE_TOKEN";
