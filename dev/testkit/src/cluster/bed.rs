@@ -99,8 +99,8 @@ impl Bed {
         let _ = fs::create_dir_all(&directory);
         let lock = File::open(&directory).map_err(BedError::file("open", &directory))?;
         lock.lock().map_err(BedError::file("lock", &directory))?;
-        // Somebody else may have changed it meanwhile.
-        let record = Record::read(&file)?;
+        // Somebody else may have changed it meanwhile, or ended it.
+        let record = Record::read(&file).inspect_err(|_| drop(fs::remove_dir(&directory)))?;
         Ok(Self { record, file, _lock: lock, children: Vec::new(), is_kept: true })
     }
 
@@ -325,8 +325,8 @@ impl Bed {
         if !left.is_empty() {
             return Err(BedError::LeftBehind(left));
         }
-        registry::leave(&self.record.tag);
         let _ = fs::remove_file(&self.file);
+        registry::leave(&self.record.tag);
         Ok(())
     }
 }

@@ -46,8 +46,12 @@ pub fn sweep() -> Result<Vec<String>, BedError> {
         let Ok(record) = Record::read(&file) else { continue };
         let is_orphan = record.owner.as_ref().is_some_and(|owner| !ProcessId::is_alive(owner));
         if is_orphan && record.tag == tag {
-            Bed::open(&file)?.down()?;
-            swept.push(tag);
+            match Bed::open(&file).and_then(Bed::down) {
+                Ok(()) => swept.push(tag),
+                // Somebody else was about it, and was first.
+                Err(BedError::Io { .. }) if !file.exists() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(swept)
