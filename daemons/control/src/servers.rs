@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kogge_host::backoff::Backoff;
 use kogge_host::tasks::{OnPanic, TaskGroup};
-use kogge_store::{Commit, Key, LeaseId, Revision, Store};
+use kogge_store::{Commit, Key, LeaseId, Store};
 use tokio::sync::watch;
 
 use crate::copy::Copy;
@@ -19,18 +19,18 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Between two signs of life.
 const SIGN: Duration = Duration::from_secs(2);
 
-/// Who leads, with the revision at which it began.
+/// Who leads, and the lease that ends when it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Elected {
     pub(crate) server: Option<ServerRecord>,
-    pub(crate) since: Revision,
+    pub(crate) lease: Option<LeaseId>,
 }
 
 /// Who leads, as `image` has it.
 pub(crate) fn elected(image: &Image) -> Option<Elected> {
     let entry = image.get(&Key::election(ELECTION))?;
     // Somebody else may have won, to move the state.
-    Some(Elected { server: serde_json::from_slice(&entry.value).ok(), since: entry.created })
+    Some(Elected { server: serde_json::from_slice(&entry.value).ok(), lease: entry.lease })
 }
 
 /// All servers, as `image` has them.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::ServerAddress;
-use kogge_store::{Commit, Consistency, Guard, Key, Revision, Store};
+use kogge_store::{Consistency, Key, LeaseId, Store};
 use tokio::net::TcpStream;
 
 use crate::copy::Copy;
@@ -50,7 +50,7 @@ async fn watch(store: &dyn Store, copy: &Copy, own: &str) {
     }
     tokio::time::sleep(AGAIN).await;
     if refuses(&door).await {
-        depose(store, &leader.name, elected.since).await;
+        depose(store, &leader.name, elected.lease).await;
     }
 }
 
@@ -62,11 +62,12 @@ async fn refuses(door: &ServerAddress) -> bool {
     }
 }
 
-async fn depose(store: &dyn Store, leader: &str, since: Revision) {
-    let key = Key::election(ELECTION);
-    let commit = Commit::new().when(Guard::Created(key.clone(), since)).delete(key);
-    match store.commit(commit).await {
-        Ok(_) => tracing::warn!(%leader, "the leader is gone: its door is closed; another server takes over"),
+async fn depose(store: &dyn Store, leader: &str, lease: Option<LeaseId>) {
+    let Some(lease) = lease else { return };
+    match store.lease_revoke(lease).await {
+        Ok(()) => {
+            tracing::warn!(%leader, "the leader is gone: its door is closed; another server takes over")
+        }
         Err(error) => tracing::debug!(%error, "the leader could not be deposed"),
     }
 }
@@ -77,6 +78,6 @@ pub(crate) async fn bury(store: &dyn Store, own: &ServerRecord) {
     let Ok(Some(entry)) = found.map(|found| found.entry) else { return };
     let leader: Option<ServerRecord> = serde_json::from_slice(&entry.value).ok();
     if let Some(leader) = leader.filter(|leader| leader.name == own.name && leader.door == own.door) {
-        depose(store, &leader.name, entry.created).await;
+        depose(store, &leader.name, entry.lease).await;
     }
 }
