@@ -11,7 +11,7 @@ use kogge_discovery::{Discovery, RoutingTable};
 use kogge_kernel::Kernel;
 use kogge_model::caller::Origin;
 use kogge_model::decision::Decision;
-use kogge_model::id::{ClusterId, FrameworkId, RunId, TaskId, Term};
+use kogge_model::id::{AgentId, ClusterId, FrameworkId, RunId, TaskId, Term};
 use kogge_model::link::FromAgent;
 use kogge_model::name::{AppId, DEFAULT_ENVIRONMENT, ServiceId};
 use kogge_model::reason::Reason;
@@ -21,7 +21,7 @@ use kogge_model::view::EventKind;
 use kogge_revisions::{Action, Author, Edit, Expected, Subtree, Tree, TreePath, Write};
 use kogge_services::{Change, Services};
 
-use crate::access::{Access, Operators};
+use crate::access::{Access, Impostor, Operators};
 use crate::config::Config;
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
@@ -54,6 +54,8 @@ pub(crate) struct Cloud {
     pub(crate) journal: Journal,
     pub(crate) ended: EndedTasks,
     pub(crate) access: Access,
+    /// Identities that were used twice since this server leads: the last one that was refused.
+    pub(crate) impostors: BTreeMap<AgentId, Impostor>,
     pub(crate) operators: Arc<Operators>,
     /// Services whose part of the catalog may be outdated.
     pub(crate) stale: BTreeSet<ServiceId>,

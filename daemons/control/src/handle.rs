@@ -60,6 +60,8 @@ pub struct Facts {
     pub data_dir: String,
     /// This server, as the others find it.
     pub server: ServerRecord,
+    /// Whether the tasks end with this process, if that is asked for: an agent is part of it.
+    pub ends_tasks: bool,
     /// When the process started.
     pub started_at: Timestamp,
     /// The program's version.
@@ -140,8 +142,19 @@ impl Handle {
     }
 
     /// Asks the whole process to end; [`Handle::asked_down`] hears it.
-    pub fn ask_down(&self, down: Down) {
+    ///
+    /// # Errors
+    /// When tasks are to end with a process that has none.
+    pub fn ask_down(&self, down: Down) -> Result<(), Refusal> {
+        if !down.keep_tasks && !self.inner.facts.ends_tasks {
+            let reason =
+                Reason::new("this server has no tasks to end: those of the agents run on without it");
+            return Err(Refusal::Conflict(
+                reason.with_hint("kogge down --keep-tasks ends the server, kogge destroy ends services"),
+            ));
+        }
         self.inner.down.send_replace(Some(down));
+        Ok(())
     }
 
     /// Resolves when somebody wants the process to end.

@@ -167,6 +167,7 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
         ended: EndedTasks::restore(image.records(keys::ENDED)?),
         access: Access::restore(image.records(keys::TOKENS)?, image.records(keys::MEMBERS)?),
         operators: Arc::new(Operators::restore(image.records(keys::OPERATORS)?)),
+        impostors: BTreeMap::new(),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),
         settings,

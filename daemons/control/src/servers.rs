@@ -15,9 +15,9 @@ use crate::load::{ELECTION, parse};
 use crate::standing::ServerRecord;
 
 /// A server that is silent for so long is not told of any more.
-const LEASE: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(5);
 /// Between two signs of life.
-const SIGN: Duration = Duration::from_secs(2);
+const SIGN: Duration = Duration::from_millis(1_500);
 
 /// Who leads, and the lease that ends when it does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use kogge_control::access::Members;
 use kogge_control::{Handle, Standing};
+use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::{Gate, Impostor, JoinRefused, Joining, Presence};
 use kogge_model::digest::Digest;
 use kogge_model::id::AgentId;
@@ -50,20 +51,35 @@ impl Gate for MemberGate {
     }
 }
 
-/// Tells the log who comes and goes.
-pub(crate) struct LoggedPresence;
+/// Tells control, and the log, who comes and goes.
+pub(crate) struct ToldPresence {
+    pub(crate) control: Handle,
+    pub(crate) group: TaskGroup,
+}
 
-impl Presence for LoggedPresence {
+impl ToldPresence {
+    fn tell(&self, telling: impl Future<Output = ()> + Send + 'static) {
+        self.group.spawn("word of an agent", OnPanic::Log, telling);
+    }
+}
+
+impl Presence for ToldPresence {
     fn opened(&self, agent: &AgentId, from: SocketAddr) {
         tracing::info!(%agent, %from, "an agent is connected");
+        let (control, agent) = (self.control.clone(), agent.clone());
+        self.tell(async move { control.agent_came(agent, from).await });
     }
 
     fn closed(&self, agent: &AgentId) {
         tracing::info!(%agent, "an agent is not connected any more");
+        let (control, agent) = (self.control.clone(), agent.clone());
+        self.tell(async move { control.agent_went(agent).await });
     }
 
     fn cloned(&self, impostor: &Impostor) {
-        let Impostor { agent, connected, refused } = impostor;
+        let Impostor { agent, connected, refused } = impostor.clone();
         tracing::error!(%agent, %connected, %refused, "the identity of an agent is used twice: the second one is refused");
+        let control = self.control.clone();
+        self.tell(async move { control.agent_cloned(agent, connected, refused).await });
     }
 }

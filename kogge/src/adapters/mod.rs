@@ -23,7 +23,7 @@ pub(crate) use build_network::AgentNetwork;
 pub(crate) use builder_images::BuildImages;
 pub(crate) use bulletin::{AgentNotes, CloudDrains, note, pack, unpack};
 pub(crate) use cloud_tasks::CloudTasks;
-pub(crate) use gate::{LoggedPresence, MemberGate};
+pub(crate) use gate::{MemberGate, ToldPresence};
 pub(crate) use images::CloudImages;
 pub(crate) use no_tunnels::NoTunnels;
 pub(crate) use server_blobs::StoredBlobs;

@@ -16,7 +16,7 @@ use kogge_model::link::FromAgent;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::adapters::{self, AgentNotes, LoggedPresence, MemberGate, StoredBlobs};
+use crate::adapters::{self, AgentNotes, MemberGate, StoredBlobs, ToldPresence};
 use crate::told::failure;
 use crate::up::bind;
 
@@ -79,7 +79,7 @@ impl AgentsDoor {
             leader: translated(control.standing(), leader, group),
             servers: translated(control.servers(), addresses, group),
             blobs: Arc::new(blobs),
-            presence: Arc::new(LoggedPresence),
+            presence: Arc::new(ToldPresence { control: control.clone(), group: group.clone() }),
             bulletin: adapters::pack(served.tables, group),
             notes: served.notes,
             tunnels: served.tunnels,

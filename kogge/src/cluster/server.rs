@@ -94,7 +94,7 @@ impl Server {
             api: api.tls_url.clone().unwrap_or_else(|| api.url.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let facts = up::facts(place, &doors, own);
+        let facts = up::facts(place, &doors, own, false);
         let control = kogge_control::start(config, Arc::clone(&store), ports, facts, &control_group)
             .await
             .map_err(|error| start_failure(&error, place))?;

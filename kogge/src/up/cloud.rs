@@ -91,7 +91,7 @@ impl Cloud {
             api: config.api_url.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let facts = facts(place, &view, server);
+        let facts = facts(place, &view, server, true);
         let control = kogge_control::start(config, Arc::clone(&store), ports, facts, &control_group)
             .await
             .map_err(|error| start_failure(&error, place))?;
@@ -125,11 +125,12 @@ impl Cloud {
     }
 }
 
-pub(crate) fn facts(place: &Place, doors: &DoorsView, server: ServerRecord) -> Facts {
+pub(crate) fn facts(place: &Place, doors: &DoorsView, server: ServerRecord, ends_tasks: bool) -> Facts {
     Facts {
         doors: doors.clone(),
         data_dir: place.data.display().to_string(),
         server,
+        ends_tasks,
         started_at: clock::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }

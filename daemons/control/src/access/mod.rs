@@ -8,6 +8,7 @@
 
 mod join;
 mod operator;
+mod presence;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use join::{Invitation, MAX_TOKEN_LIFE};
 pub use operator::{OperatorRecord, Operators, Stranger};
+pub(crate) use presence::Impostor;
 
 /// Invitations that are open at once; more are refused.
 const MAX_TOKENS: usize = 1_000;

@@ -28,10 +28,11 @@ impl Handle {
             let mut nodes: Vec<NodeView> = own
                 .into_iter()
                 .chain(&servers)
-                .map(|server| cloud.server_view(server, leader == Some(&server.name)))
+                .map(|server| cloud.server_view(server, leader == Some(&server.name), standing.leads()))
                 .collect();
             let mut agents: Vec<NodeView> =
                 cloud.kernel.view().agents().map(|agent| agent_view(agent, now)).collect();
+            cloud.tell_impostors(&mut agents);
             agents.sort_by(|one, other| one.name.cmp(&other.name));
             nodes.extend(agents);
             Ok(nodes)
@@ -55,12 +56,12 @@ impl Handle {
 }
 
 impl Cloud {
-    fn server_view(&self, server: &ServerRecord, leads: bool) -> NodeView {
+    fn server_view(&self, server: &ServerRecord, leads: bool, is_here: bool) -> NodeView {
         let door = server.door.as_ref().map(ToString::to_string);
-        let reason = if leads {
-            format!("leads term {}", self.settings.term)
-        } else {
-            "ready to take over".to_owned()
+        let reason = match leads {
+            true if is_here => format!("leads term {}", self.settings.term),
+            true => "leads".to_owned(),
+            false => "ready to take over".to_owned(),
         };
         NodeView {
             name: server.name.clone(),

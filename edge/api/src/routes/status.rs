@@ -88,6 +88,6 @@ async fn end_cloud(
 ) -> Result<(StatusCode, Reply<StatusView>), Refused> {
     let status = api.handle.status().await?;
     tracing::info!(%caller, keep_tasks, "asked to end");
-    api.handle.ask_down(Down { keep_tasks });
+    api.handle.ask_down(Down { keep_tasks })?;
     Ok((StatusCode::ACCEPTED, Reply(status)))
 }

@@ -82,6 +82,7 @@ impl TestCloud {
                 api: url.clone(),
                 version: "1.2.3".into(),
             },
+            ends_tasks: true,
             started_at: clock::now(),
             version: "1.2.3".into(),
         };

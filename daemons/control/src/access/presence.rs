@@ -1,0 +1,70 @@
+//! Who comes and goes, as the doors tell.
+
+use std::net::SocketAddr;
+
+use kogge_model::id::AgentId;
+use kogge_model::time::Timestamp;
+use kogge_model::view::{EventKind, NodeView};
+
+use crate::cloud::Cloud;
+use crate::handle::Handle;
+
+/// Somebody with the identity of a connected agent, who was sent away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Impostor {
+    /// Where the refused one came from.
+    pub(crate) from: SocketAddr,
+    pub(crate) at: Timestamp,
+}
+
+impl Handle {
+    /// An agent is connected.
+    pub async fn agent_came(&self, agent: AgentId, from: SocketAddr) {
+        self.announce_agent(format!("agent {agent} is connected from {from}")).await;
+    }
+
+    /// An agent is not connected any more; its tasks may be alive and well.
+    pub async fn agent_went(&self, agent: AgentId) {
+        self.announce_agent(format!("agent {agent} is not connected any more")).await;
+    }
+
+    /// Somebody else came with an agent's identity, and was sent away.
+    pub async fn agent_cloned(&self, agent: AgentId, connected: SocketAddr, refused: SocketAddr) {
+        let told = self
+            .alter(move |cloud, round| {
+                let text = format!(
+                    "the identity of agent {agent} is used twice: by {connected}, and by {refused}, which is refused"
+                );
+                round.announce(EventKind::Agent, None, text);
+                cloud.impostors.insert(agent, Impostor { from: refused, at: round.now });
+                Ok(())
+            })
+            .await;
+        // A server that does not lead has no agents; the agent comes again to the one that does.
+        let _ = told;
+    }
+
+    async fn announce_agent(&self, text: String) {
+        let told = self
+            .alter(move |_, round| {
+                round.announce(EventKind::Agent, None, text);
+                Ok(())
+            })
+            .await;
+        // Nobody is told while this server does not lead.
+        let _ = told;
+    }
+}
+
+impl Cloud {
+    /// Adds to the reason of agents whose identity was used twice that it was.
+    pub(crate) fn tell_impostors(&self, agents: &mut [NodeView]) {
+        for agent in self.kernel.view().agents() {
+            let Some(Impostor { from, at }) = self.impostors.get(&agent.info().agent) else { continue };
+            for view in agents.iter_mut().filter(|view| view.name == agent.info().name) {
+                view.reason =
+                    format!("{}; its identity was used twice, and refused to {from} at {at}", view.reason);
+            }
+        }
+    }
+}
