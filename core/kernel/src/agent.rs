@@ -12,6 +12,8 @@ use kogge_model::time::Timestamp;
 
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::record::AgentRecord;
+use crate::rules::Rules;
 
 /// How an agent stands with this leader.
 ///
@@ -59,6 +61,9 @@ impl Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct Agent {
     pub(crate) info: AgentInfo,
+    /// What operators have said of it.
+    pub(crate) rules: Rules,
+    /// What it says of itself below what operators say of it.
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) phase: Phase,
     pub(crate) last_seen: Timestamp,
@@ -96,11 +101,13 @@ pub(crate) struct Refusal {
 }
 
 impl Agent {
-    pub(crate) fn new(info: AgentInfo, phase: Phase, last_seen: Timestamp) -> Self {
+    pub(crate) fn new(record: AgentRecord, phase: Phase, last_seen: Timestamp) -> Self {
+        let AgentRecord { info, rules } = record;
         Self {
-            attributes: Arc::new(info.attributes.clone()),
-            ledger: Ledger::new(info.resources.clone()),
+            attributes: Arc::new(rules.attributes(&info.attributes)),
+            ledger: Ledger::new(rules.offerable(&info.resources)),
             info,
+            rules,
             phase,
             last_seen,
             tasks: BTreeSet::new(),
@@ -115,6 +122,30 @@ impl Agent {
 
     pub(crate) const fn id(&self) -> &AgentId {
         &self.info.agent
+    }
+
+    pub(crate) const fn is_draining(&self) -> bool {
+        self.rules.drain.is_some()
+    }
+
+    /// Whether nobody counts on it any more: it was given up, or only waits for its judgement.
+    pub(crate) const fn is_forgettable(&self) -> bool {
+        match self.phase {
+            Phase::Lost => true,
+            Phase::Expected | Phase::Suspect => self.is_waited_for,
+            Phase::Ready => false,
+        }
+    }
+
+    pub(crate) fn record(&self) -> AgentRecord {
+        AgentRecord { info: self.info.clone(), rules: self.rules.clone() }
+    }
+
+    /// It has `info` under `rules` from now on. All offers must have been taken back before.
+    pub(crate) fn become_of(&mut self, info: AgentInfo, rules: Rules) {
+        self.ledger.resize(rules.offerable(&info.resources));
+        self.attributes = Arc::new(rules.attributes(&info.attributes));
+        (self.info, self.rules) = (info, rules);
     }
 
     /// When its silence next means something.

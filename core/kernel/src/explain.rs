@@ -86,6 +86,9 @@ fn obstacle(kernel: &Kernel, agent: &Agent, framework: &FrameworkId, need: &Reso
         Phase::Lost => return "lost".into(),
         Phase::Ready => {}
     }
+    if agent.is_draining() {
+        return "being drained".into();
+    }
     if agent.ledger.is_over_committed() {
         return "with less than its tasks hold".into();
     }

@@ -1,8 +1,10 @@
 //! Everything the kernel can be told.
 
-use kogge_model::id::FrameworkId;
+use kogge_model::id::{AgentId, FrameworkId};
 use kogge_model::link;
 use kogge_model::scheduler::Call;
+
+use crate::rules::Instruction;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,13 @@ pub enum Input {
     },
     /// An agent said something.
     FromAgent(link::FromAgent),
+    /// An operator said something of an agent. What cannot be done is told and leaves everything as it is.
+    FromOperator {
+        /// Of which.
+        agent: AgentId,
+        /// What.
+        instruction: Instruction,
+    },
     /// Time has passed: due at [`crate::Kernel::next_wakeup`].
     Tick,
 }

@@ -18,6 +18,7 @@
 //!   until its agent says that it is over.
 //! - A task's state only moves forward, and each of its updates is acknowledged once its framework has it.
 //! - An agent's task without a record is left alone (G4). Only explicit orders end a task.
+//! - An agent that is drained gets no offers and so no launches; moving what runs there is its frameworks' matter.
 //!
 //! Start reading at [`Kernel::handle`] in `state.rs`; each `plan_<noun>.rs` is what follows from one kind of input.
 
@@ -32,6 +33,7 @@ mod ledger;
 mod offer;
 mod plan_accept;
 mod plan_framework;
+mod plan_instruction;
 mod plan_offer;
 mod plan_order;
 mod plan_register;
@@ -39,6 +41,7 @@ mod plan_silence;
 mod plan_status;
 mod quantity;
 mod record;
+mod rules;
 mod share;
 mod state;
 mod task;
@@ -51,5 +54,6 @@ pub use effect::{Effect, Effects, Stage};
 pub use input::Input;
 pub use quantity::Quantities;
 pub use record::{AgentRecord, FrameworkRecord, KillOrder, Records, TaskRecord};
+pub use rules::{Drain, FIXED_ATTRIBUTES, Instruction, Rules};
 pub use state::Kernel;
 pub use view::{AgentView, FrameworkView, OfferView, View};

@@ -29,6 +29,7 @@ impl Kernel {
         known.failover_at = None;
         let offers = known.offers.clone();
         effects.push(Effect::to_framework(id, Event::Subscribed(id.clone())));
+        effects.push(Effect::to_framework(id, self.inverse_offers()));
         self.rescind(offers, effects);
         for (_, task) in &self.frameworks[id].tasks {
             let task = &self.tasks[task];

@@ -18,6 +18,7 @@ use crate::effect::{Effect, Effects};
 use crate::explain;
 use crate::plan_status::acknowledgement;
 use crate::record::AgentRecord;
+use crate::rules::Rules;
 use crate::state::Kernel;
 use crate::timer::Timer;
 
@@ -124,12 +125,15 @@ impl Kernel {
         let (now, id) = (self.now(), info.agent.clone());
         let is_new = !self.agents.contains_key(&id);
         if is_new {
-            self.agents.insert(id.clone(), Agent::new(info.clone(), Phase::Lost, now));
+            let record = AgentRecord { info: info.clone(), rules: Rules::default() };
+            self.agents.insert(id.clone(), Agent::new(record, Phase::Lost, now));
         }
         let old = &self.agents[&id];
         let has_changed = old.info != info;
+        let is_news = has_changed || !old.phase.is_registered();
         if is_new || has_changed {
-            effects.push(Effect::SaveAgent(Box::new(AgentRecord { info: info.clone() })));
+            let record = AgentRecord { info: info.clone(), rules: old.rules.clone() };
+            effects.push(Effect::SaveAgent(Box::new(record)));
         }
         if has_changed {
             self.rescind_agent(&id, effects);
@@ -139,15 +143,16 @@ impl Kernel {
             self.whole.sub(agent.ledger.total());
         }
         if has_changed {
-            agent.ledger.resize(info.resources.clone());
-            agent.attributes = std::sync::Arc::new(info.attributes.clone());
-            agent.info = info;
+            agent.become_of(info, agent.rules.clone());
         }
         self.whole.add(agent.ledger.total());
         agent.phase = Phase::Ready;
         agent.last_seen = now;
         agent.is_waited_for = false;
-        self.timers.arm(agent.silence_deadline(&self.config), Timer::Silence(id));
+        self.timers.arm(agent.silence_deadline(&self.config), Timer::Silence(id.clone()));
+        if is_news {
+            self.tell_ready(&id, effects);
+        }
     }
 
     /// One task that the records place on an agent, now that the agent has told what it has.

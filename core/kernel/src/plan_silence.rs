@@ -95,7 +95,7 @@ impl Kernel {
     }
 
     /// Gives an agent up with its tasks.
-    fn lose(&mut self, id: &AgentId, effects: &mut Effects) {
+    pub(crate) fn lose(&mut self, id: &AgentId, effects: &mut Effects) {
         self.rescind_agent(id, effects);
         let agent = self.agents.get_mut(id).expect("only known agents are judged");
         let silence = self.clock.now().saturating_since(agent.last_seen);
@@ -124,8 +124,8 @@ impl Kernel {
         self.tasks.get(task).is_some_and(|task| task.record.is_live())
     }
 
-    /// It has been lost for so long that nobody expects it back.
-    fn forget_agent(&mut self, id: &AgentId, effects: &mut Effects) {
+    /// Nobody expects it back: it has been lost for so long, or an operator said so.
+    pub(crate) fn forget_agent(&mut self, id: &AgentId, effects: &mut Effects) {
         let tasks = self.agents[id].tasks.clone();
         for task in tasks {
             if self.tasks.get(&task).is_some_and(|task| task.record.is_given_up()) {

@@ -9,6 +9,8 @@ use kogge_model::scheduler::FrameworkInfo;
 use kogge_model::task::{Ended, Outcome, TaskSpec, TaskState, TaskStatus};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::Rules;
+
 /// A task from its launch until its end is acknowledged, or, when it was lost, until its agent says that it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
@@ -38,6 +40,9 @@ pub struct KillOrder {
 pub struct AgentRecord {
     /// As it last presented itself.
     pub info: AgentInfo,
+    /// What operators have said of it.
+    #[serde(default)]
+    pub rules: Rules,
 }
 
 /// A framework that subscribed.

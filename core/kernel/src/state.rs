@@ -77,7 +77,7 @@ impl Kernel {
 
     fn restore_agents(&mut self, now: Timestamp, records: Vec<crate::AgentRecord>) {
         for record in records {
-            let agent = Agent::new(record.info, Phase::Expected, now);
+            let agent = Agent::new(record, Phase::Expected, now);
             self.timers.arm(agent.silence_deadline(&self.config), Timer::Silence(agent.id().clone()));
             self.whole.add(agent.ledger.total());
             self.agents.insert(agent.id().clone(), agent);
@@ -131,6 +131,7 @@ impl Kernel {
             Input::FromFramework { framework, call } => self.obey(&framework, call, effects),
             Input::FrameworkGone { framework } => self.disconnect(&framework, effects),
             Input::FromAgent(message) => self.hear(message, effects),
+            Input::FromOperator { agent, instruction } => self.instruct(&agent, &instruction, effects),
             Input::Tick => {}
         }
         self.look_at_timers(effects);

@@ -1,6 +1,7 @@
 //! What can be seen of a kernel from outside.
 
 use kogge_model::agent::AgentInfo;
+use kogge_model::attribute::Attributes;
 use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
 use kogge_model::reason::Reason;
 use kogge_model::resources::Resources;
@@ -11,6 +12,7 @@ use crate::agent::{Agent, Phase, Stray};
 use crate::explain;
 use crate::quantity::Quantities;
 use crate::record::TaskRecord;
+use crate::rules::Rules;
 use crate::state::Kernel;
 
 /// A read-only look at a kernel.
@@ -114,6 +116,31 @@ impl<'a> AgentView<'a> {
     #[must_use]
     pub const fn info(self) -> &'a AgentInfo {
         &self.0.info
+    }
+
+    /// What operators have said of it.
+    #[must_use]
+    pub const fn rules(self) -> &'a Rules {
+        &self.0.rules
+    }
+
+    /// What constraints can ask for: its own attributes below the labels.
+    #[must_use]
+    pub fn attributes(self) -> &'a Attributes {
+        &self.0.attributes
+    }
+
+    /// Whether it is being drained and something of it is left: tasks that are not over, whether known or not, also
+    /// those that were given up and may still run.
+    #[must_use]
+    pub fn is_emptying(self) -> bool {
+        self.0.is_draining() && !(self.0.tasks.is_empty() && self.0.strays.is_empty())
+    }
+
+    /// Whether an operator may have it forgotten: it was given up, or only waits for its judgement.
+    #[must_use]
+    pub const fn is_forgettable(self) -> bool {
+        self.0.is_forgettable()
     }
 
     /// How it stands with this leader.

@@ -5,7 +5,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kogge_kernel::{Input, Quantities};
+use kogge_kernel::{Input, Instruction, Quantities};
 use kogge_model::id::{OfferId, RunId, TaskId};
 use kogge_model::link::{ToAgent, ToControl};
 use kogge_model::resources::Resources;
@@ -53,6 +53,11 @@ enum Step {
     Read,
     Pass(u64),
     RestartServer,
+    /// An operator speaks of an agent.
+    Instruct {
+        agent: usize,
+        what: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -74,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Read),
         3 => (1..4_000u64).prop_map(Step::Pass),
         1 => Just(Step::RestartServer),
+        2 => (0..3usize, 0..4u8).prop_map(|(agent, what)| Step::Instruct { agent, what }),
     ]
 }
 
@@ -223,6 +229,18 @@ impl Run {
             Step::Read => self.read(),
             Step::Pass(ms) => world.pass(Duration::from_millis(*ms), &AGENTS[1..]),
             Step::RestartServer => self.restart_server(),
+            Step::Instruct { agent: index, what } => {
+                let label = |value: Option<&str>| {
+                    Instruction::Label([("zone".to_owned(), value.map(str::to_owned))].into())
+                };
+                let instruction = match what {
+                    0 => Instruction::Drain("test".into()),
+                    1 => Instruction::Undrain,
+                    2 => label(Some("a")),
+                    _ => label(None),
+                };
+                world.handle(Input::FromOperator { agent: agent(AGENTS[*index]), instruction });
+            }
         }
     }
 
@@ -300,6 +318,10 @@ impl Run {
             let total = &known.info().resources;
             let is_over = sum.cpu_millis > total.cpu_millis || sum.mem_bytes > total.mem_bytes;
             assert!(!is_over && !known.is_over_committed(), "{sum:?} of {total}");
+            let is_offered = view.offers().any(|offer| *offer.agent == known.info().agent);
+            assert!(!is_offered || known.rules().drain.is_none(), "a drained agent is offered");
+            let kept = self.world.store.agents.get(&known.info().agent).map(|record| &record.rules);
+            assert_eq!(kept, Some(known.rules()), "what operators say is kept");
             let free = known.free();
             assert_eq!(sum.cpu_millis.0 + free.cpu_millis.0, total.cpu_millis.0, "something leaked");
         }

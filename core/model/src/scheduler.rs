@@ -27,6 +27,16 @@ pub struct Offer {
     pub resources: Resources,
 }
 
+/// An agent whose resources are wanted back: whoever has tasks there should move them elsewhere. Nothing of them is
+/// ended for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InverseOffer {
+    /// Whose resources these are.
+    pub agent: AgentId,
+    /// Who wants them back and what for.
+    pub reason: Reason,
+}
+
 /// Who subscribes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameworkInfo {
@@ -96,6 +106,17 @@ pub enum Event {
     Offers(Vec<Offer>),
     /// These offers are void.
     Rescind(Vec<OfferId>),
+    /// All agents whose resources are wanted back, as Mesos' inverse offers: the whole set each time, so that the
+    /// newest counts alone. Comes after the subscription, empty or not, and whenever the set changes.
+    InverseOffers(Vec<InverseOffer>),
+    /// An agent may be offered that could not be before, or it has become another: it came, came back, or was
+    /// changed. No offer, only a hint that looking for one may be worth it now.
+    AgentReady {
+        /// Which.
+        agent: AgentId,
+        /// What constraints can ask for there now.
+        attributes: Arc<Attributes>,
+    },
     /// A task's state. With a sequence number above 0 it comes again until acknowledged.
     Update(TaskStatus),
     /// The agent is gone; updates for its tasks follow.
