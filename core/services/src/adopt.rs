@@ -91,6 +91,7 @@ impl Services {
                 is_on_trial: false,
                 healthy_since: None,
                 was_healthy: false,
+                moving: None,
             }),
         };
         decided(now, &instance, "adopt", "its task was found running without being on record", effects);

@@ -33,6 +33,10 @@ pub struct Config {
     pub kill_repeat: Duration,
     /// Offers that were of no use are not wanted again for this long, unless there is new work.
     pub refuse: Duration,
+    /// After something changed that may make another place better for an instance, this passes before anybody looks.
+    pub balance_delay: Duration,
+    /// A service whose last move to a better place came to nothing is left in peace for this long.
+    pub balance_rest: Duration,
     /// Surplus copies of a healed partition get at most this long to finish their requests (G10).
     pub surplus_drain: Duration,
 }
@@ -71,6 +75,8 @@ impl Default for Config {
             offer_patience: Duration::from_secs(1),
             kill_repeat: Duration::from_secs(30),
             refuse: Duration::from_secs(5),
+            balance_delay: Duration::from_secs(10),
+            balance_rest: Duration::from_secs(10 * 60),
             surplus_drain: Duration::from_secs(5),
         }
     }

@@ -30,6 +30,7 @@ impl Services {
         self.tasks.remove(&status.task);
         // Room was freed, perhaps on an agent that was refused.
         self.is_revival_due = true;
+        self.want_balance(now);
         let instance = service.instance_mut(id.number).expect("whoever calls has seen it");
         if instance.is_leaving() {
             announce_gone(instance, how_it_ended(ended, &status.reason).text, effects);

@@ -7,7 +7,7 @@ use kogge_model::reason::Reason;
 use kogge_model::task::TaskState;
 use kogge_model::time::Timestamp;
 
-use crate::state::{Attempt, Deployment, DeploymentState, Instance, Phase, Service};
+use crate::state::{Attempt, Deployment, DeploymentState, Instance, Moving, Phase, Service};
 
 /// How things stand, the most important first, and what one can do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,9 +46,14 @@ pub(crate) fn explain_service(
     if let Some(deployment) = service.deployment() {
         explain_deployment(service, deployment, now, &mut told);
     }
-    for instance in service.instances.values().filter(|instance| !instance.is_healthy()) {
-        let reason = standing(instance, now, shortfall(instance).as_ref());
-        told.give(&reason);
+    for instance in service.instances.values() {
+        let shortfall = shortfall(instance);
+        if !instance.is_healthy() {
+            told.give(&standing(instance, now, shortfall.as_ref()));
+        }
+        if let Some(moving) = instance.moving() {
+            told.give(&why_it_moves(instance, moving, shortfall.as_ref()));
+        }
     }
     told
 }
@@ -62,6 +67,9 @@ pub(crate) fn explain_instance(
 ) -> Explanation {
     let mut told = Explanation::default();
     told.give(&standing(instance, now, shortfall));
+    if let Some(moving) = instance.moving() {
+        told.give(&why_it_moves(instance, moving, shortfall));
+    }
     if let Some(attempt) = instance.attempt() {
         told.say(format!("it is task {} on agent {}", attempt.task, attempt.agent));
     }
@@ -196,6 +204,23 @@ fn standing(instance: &Instance, now: Timestamp, shortfall: Option<&Reason>) -> 
             let since = seconds(now.saturating_since(*ordered_at));
             format!("{id} was told to end {since} ago: {reason}").into()
         }
+    }
+}
+
+/// It serves on until another one is healthy elsewhere; what keeps that one from coming is told, if something does.
+fn why_it_moves(instance: &Instance, moving: &Moving, shortfall: Option<&Reason>) -> Reason {
+    let (id, reason) = (&instance.id, &moving.reason);
+    match shortfall {
+        Some(shortfall) => Reason {
+            text: format!(
+                "{id} has to move and stays until there is a place for it, {reason}; another one {shortfall}"
+            ),
+            hint: shortfall.hint.clone(),
+        },
+        None => Reason {
+            text: format!("{id} moves as soon as another one is healthy elsewhere, {reason}"),
+            hint: reason.hint.clone(),
+        },
     }
 }
 

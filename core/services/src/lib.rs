@@ -15,7 +15,8 @@
 //!            plan_repair      one instance × now           ──▶ kill it? until when to wait?
 //!            plan_instances   wish × bounds × instances    ──▶ create, stop, renew
 //!            plan_deployment  deployment × counts × now    ──▶ go on, done, give up
-//!          and with offers at hand: placement  requests × offers ──▶ launches, or what is missing
+//!          and with offers at hand: placement     requests × offers  ──▶ launches, or what is missing
+//!                                   plan_balance  instances × offers ──▶ one that had better be elsewhere
 //! ```
 //!
 //! Each plan is a function without effects; each thing decided says why, which is what `kogge why` prints. Nothing
@@ -31,11 +32,14 @@ pub mod input;
 pub mod state;
 
 mod adopt;
+mod balance;
 mod chance;
+mod displace;
 mod end_task;
 mod on_desired;
 mod on_event;
 mod placement;
+mod plan_balance;
 mod plan_deployment;
 mod plan_instances;
 mod plan_repair;
@@ -53,6 +57,6 @@ pub use explain::Explanation;
 pub use input::{Change, Input};
 pub use services::{Records, RestoreError, Services};
 pub use state::{
-    AfterKill, Attempt, Deployment, DeploymentState, Failures, Instance, PastExit, Phase, Progress, Service,
-    ServiceRecord, Tally, Version, Waiting, Wanted,
+    AfterKill, Attempt, Deployment, DeploymentState, Failures, Instance, MoveCause, Moving, PastExit, Phase,
+    Progress, Service, ServiceRecord, Tally, Version, Waiting, Wanted,
 };

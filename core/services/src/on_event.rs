@@ -16,7 +16,7 @@ use crate::state::{Attempt, Instance, Phase};
 impl Services {
     pub(crate) fn hear_event(&mut self, now: Timestamp, event: Event, effects: &mut Effects) {
         match event {
-            Event::Subscribed(_) => self.resume(effects),
+            Event::Subscribed(_) => self.resume(now, effects),
             Event::Offers(offers) => self.offers = offers,
             // Offers are used or declined in the call that brings them; none is ever held.
             Event::Rescind(_) => {}
@@ -25,14 +25,17 @@ impl Services {
                 self.seen.remove(&agent);
                 self.ports.forget(&agent);
             }
+            Event::InverseOffers(offers) => self.hear_inverse_offers(now, offers),
+            Event::AgentReady { agent, attributes } => self.hear_ready(now, agent, attributes),
             Event::Refused { call, reason } => self.hear_refusal(now, &call, reason, effects),
         }
     }
 
     /// The subscription stands: what was said last may never have arrived, and much may have happened since.
-    fn resume(&mut self, effects: &mut Effects) {
+    fn resume(&mut self, now: Timestamp, effects: &mut Effects) {
         self.interest = Interest::Wanting;
         self.is_revival_due = true;
+        self.want_balance(now);
         if !self.tasks.is_empty() {
             effects.push(Effect::Call(Call::Reconcile(self.tasks.keys().cloned().collect())));
         }

@@ -110,8 +110,15 @@ mod tests {
         }
     }
 
-    const HALF_WAY: Tally =
-        Tally { wish: 3, updated: 3, updated_healthy: 1, outdated: 3, outdated_healthy: 3, leaving: 0 };
+    const HALF_WAY: Tally = Tally {
+        wish: 3,
+        updated: 3,
+        moving: 0,
+        updated_healthy: 1,
+        outdated: 3,
+        outdated_healthy: 3,
+        leaving: 0,
+    };
 
     fn check(deployment: &Deployment, tally: Tally, at: u64, expected: &str) {
         let policy = UpgradePolicy::default();

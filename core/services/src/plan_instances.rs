@@ -8,6 +8,9 @@
 //!   what has left makes room for the next            2        2        0     … until all are updated
 //! ```
 //!
+//! An instance that has to leave its agent is replaced like an outdated one, but for one thing: it makes no room
+//! for others elsewhere, so it goes first only if there is a place for its successor.
+//!
 //! No instance is stopped by this plan if healthy ones would fall below the minimum, and none is created beyond the
 //! maximum (G11). It takes no hints about what has changed: any start leads to the same end (G13).
 
@@ -32,6 +35,25 @@ pub(crate) struct Member {
     pub(crate) number: u32,
     pub(crate) kind: Kind,
     pub(crate) standing: Standing,
+    pub(crate) stay: Stay,
+}
+
+/// Whether it may stay where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stay {
+    /// It has to move; there is a place for its successor once it has gone.
+    MayGoFirst,
+    /// It has to move; whether there is a place elsewhere shows when its successor has one.
+    GoesAfter,
+    /// It may.
+    Stays,
+}
+
+impl Member {
+    /// Whether another one has to take its place.
+    fn is_old(&self) -> bool {
+        self.kind == Kind::Outdated || self.stay != Stay::Stays
+    }
 }
 
 /// Of which version.
@@ -67,6 +89,8 @@ pub(crate) enum StopCause {
     Replaced,
     /// A new one needs its room.
     MakesRoom,
+    /// It had to leave its agent.
+    Moved,
 }
 
 /// The answer.
@@ -79,17 +103,17 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn plan_instances(puzzle: &Puzzle) -> Plan {
-    let updated = Group::of(puzzle, Kind::Updated);
-    let outdated = Group::of(puzzle, Kind::Outdated);
-    let mut stops = Stops::new(puzzle, updated.healthy + outdated.healthy);
+    let updated = Group::of(puzzle, |member| !member.is_old());
+    let old = Group::of(puzzle, Member::is_old);
+    let mut stops = Stops::new(puzzle, updated.healthy + old.healthy);
 
     let surplus = updated.count.saturating_sub(puzzle.wish);
     stops.take(surplus, StopCause::Surplus, &updated);
 
     let still_needed = puzzle.wish.saturating_sub(updated.healthy);
-    let replaced = outdated.count.saturating_sub(still_needed);
+    let replaced = old.count.saturating_sub(still_needed);
     let cause = if puzzle.wish == 0 { StopCause::Surplus } else { StopCause::Replaced };
-    stops.take(replaced, cause, &outdated);
+    stops.take(replaced, cause, &old);
 
     let missing = puzzle.wish.saturating_sub(updated.count);
     let total = count(puzzle.members.len());
@@ -99,7 +123,8 @@ pub(crate) fn plan_instances(puzzle: &Puzzle) -> Plan {
     let leaving = count(puzzle.members.iter().filter(|member| member.standing == Standing::Leaving).count());
     let waits_for_room = (missing - create) + updated.blocked.min(puzzle.wish);
     let to_free = waits_for_room.saturating_sub(leaving + count(stops.chosen.len()));
-    stops.take(to_free, StopCause::MakesRoom, &outdated);
+    let makes_room = Group::of(puzzle, |member| member.is_old() && member.stay != Stay::GoesAfter);
+    stops.take(to_free, StopCause::MakesRoom, &makes_room);
 
     Plan { create, stop: stops.chosen }
 }
@@ -113,11 +138,11 @@ struct Group {
 }
 
 impl Group {
-    fn of(puzzle: &Puzzle, kind: Kind) -> Self {
+    fn of(puzzle: &Puzzle, is_of_it: impl Fn(&Member) -> bool) -> Self {
         let members = puzzle.members.iter().copied();
         let mut ordered: Vec<Member> =
-            members.filter(|member| member.kind == kind && member.standing != Standing::Leaving).collect();
-        ordered.sort_by_key(|member| (member.standing, Reverse(member.number)));
+            members.filter(|member| is_of_it(member) && member.standing != Standing::Leaving).collect();
+        ordered.sort_by_key(|member| (member.standing, member.stay, Reverse(member.number)));
         let of = |standing| count(ordered.iter().filter(|member| member.standing == standing).count());
         let (healthy, blocked) = (of(Standing::Healthy), of(Standing::Blocked));
         Self { count: count(ordered.len()), healthy, blocked, ordered }
@@ -146,7 +171,8 @@ impl Stops {
                 let Some(left) = self.spare.checked_sub(1) else { continue };
                 self.spare = left;
             }
-            self.chosen.push((member.number, cause));
+            let has_moved = member.kind == Kind::Updated && member.is_old() && cause != StopCause::Surplus;
+            self.chosen.push((member.number, if has_moved { StopCause::Moved } else { cause }));
             wanted -= 1;
         }
     }
@@ -162,18 +188,24 @@ mod tests {
 
     use super::*;
 
-    /// `u` and `o` are kinds, `L B I U H` standings: `uH oI` is a healthy updated and an idle outdated one.
+    /// `u` and `o` are kinds, `L B I U H` standings: `uH oI` is a healthy updated and an idle outdated one. `-` has to
+    /// move, `!` has to and may go first.
     fn puzzle(wish: u32, min_healthy: u32, max_total: u32, members: &str) -> Puzzle {
         let members = members.split_whitespace().zip(1u32..).map(|(text, number)| {
             let kind = if text.starts_with('u') { Kind::Updated } else { Kind::Outdated };
-            let standing = match &text[1..] {
+            let standing = match &text[1..2] {
                 "L" => Standing::Leaving,
                 "B" => Standing::Blocked,
                 "I" => Standing::Idle,
                 "U" => Standing::Up,
                 _ => Standing::Healthy,
             };
-            Member { number, kind, standing }
+            let stay = match text.as_bytes().get(2) {
+                Some(b'-') => Stay::GoesAfter,
+                Some(_) => Stay::MayGoFirst,
+                None => Stay::Stays,
+            };
+            Member { number, kind, standing, stay }
         });
         Puzzle { wish, min_healthy, max_total, members: members.collect() }
     }
@@ -206,9 +238,22 @@ mod tests {
         check((0, 0, 0), "uH oU uL", "+0 [1 Surplus, 2 Surplus]");
         check((2, 2, 4), "oH oH oH oH oH uH", "+0 [5 Replaced, 4 Replaced, 3 Replaced, 2 Replaced]");
         check((5, 5, 10), "oH oH uU", "+4 []");
+        // One has to move: another comes first, and goes first only if it has a place and bounds ask for it.
+        check(plenty, "uH uH uH-", "+1 []");
+        check(plenty, "uH uH uH- uU", "+0 []");
+        check(plenty, "uH uH uH- uH", "+0 [3 Moved]");
+        check(plenty, "uH uH uH- uB", "+0 []");
+        check(plenty, "uH uH uH uB", "+0 [4 Surplus]");
+        check(tight, "uH uH uH-", "+0 []");
+        check(tight, "uH uH uH!", "+0 [3 Moved]");
+        check(tight, "uH uU uH!", "+0 []");
+        check((3, 2, 6), "uH uH uH! uB", "+0 [3 Moved]");
+        check(tight, "oH oH oH-", "+0 [2 MakesRoom]");
+        check((2, 2, 4), "uH- uH- uU uU", "+0 []");
+        check((0, 0, 0), "uH-", "+0 [1 Surplus]");
     }
 
-    fn member() -> impl Strategy<Value = (Kind, Standing)> {
+    fn member() -> impl Strategy<Value = (Kind, Standing, Stay)> {
         let kind = prop_oneof![Just(Kind::Updated), Just(Kind::Outdated)];
         let standing = prop_oneof![
             1 => Just(Standing::Leaving),
@@ -217,7 +262,13 @@ mod tests {
             1 => Just(Standing::Up),
             3 => Just(Standing::Healthy),
         ];
-        (kind, standing)
+        let stay =
+            prop_oneof![3 => Just(Stay::Stays), 1 => Just(Stay::MayGoFirst), 1 => Just(Stay::GoesAfter)];
+        // Whatever has no task stands nowhere that it could have to leave.
+        (kind, standing, stay).prop_map(|(kind, standing, stay)| match standing {
+            Standing::Up | Standing::Healthy => (kind, standing, stay),
+            Standing::Leaving | Standing::Blocked | Standing::Idle => (kind, standing, Stay::Stays),
+        })
     }
 
     proptest! {
@@ -234,7 +285,7 @@ mod tests {
                 wish,
                 min_healthy: policy.min_healthy(wish),
                 max_total: policy.max_total(wish),
-                members: members.map(|((kind, standing), number)| Member { number, kind, standing }).collect(),
+                members: members.map(|((kind, standing, stay), number)| Member { number, kind, standing, stay }).collect(),
             };
             for _ in 0..100 {
                 let healthy = |p: &Puzzle| count(p.members.iter().filter(|m| m.standing == Standing::Healthy).count());
@@ -253,17 +304,20 @@ mod tests {
                 puzzle.members.retain(|member| member.standing != Standing::Leaving);
                 for member in &mut puzzle.members {
                     member.standing = Standing::Healthy;
+                    // A place is found in the end.
+                    member.stay = if member.stay == Stay::Stays { Stay::Stays } else { Stay::MayGoFirst };
                 }
                 for _ in 0..plan.create {
                     let number = puzzle.members.iter().map(|m| m.number).max().unwrap_or(0) + 1;
-                    puzzle.members.push(Member { number, kind: Kind::Updated, standing: Standing::Up });
+                    let (kind, standing) = (Kind::Updated, Standing::Up);
+                    puzzle.members.push(Member { number, kind, standing, stay: Stay::Stays });
                 }
                 if puzzle == before {
                     break;
                 }
             }
             prop_assert_eq!(count(puzzle.members.len()), wish);
-            prop_assert!(puzzle.members.iter().all(|m| m.kind == Kind::Updated));
+            prop_assert!(puzzle.members.iter().all(|m| m.kind == Kind::Updated && m.stay == Stay::Stays));
         }
     }
 }

@@ -78,6 +78,8 @@ impl Services {
             }
             self.services.insert(id, service);
         }
+        self.scout(&mut table);
+        self.rebalance(now, &mut table, effects);
         self.answer(table.into_offers(), effects);
     }
 
@@ -125,6 +127,25 @@ impl Services {
             placements.push(fill(offer, &id, task, &batch, ports, chance));
         });
         placements
+    }
+
+    /// Launches an instance on this very offer, which has room for it.
+    pub(crate) fn launch_on(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        number: u32,
+        offer: &mut OpenOffer,
+        effects: &mut Effects,
+    ) {
+        let id = InstanceId { service: service.id().clone(), number };
+        let instance = service.instance_mut(number).expect("whoever calls has just made it");
+        let template = Arc::clone(&instance.template);
+        let batch = Batch { service: id.service.to_string(), template: &template, need: Need::of(&template) };
+        let task = note_fresh_task(&id, &task_label(&id.service), &mut self.tasks, &mut self.chance);
+        let placement = fill(offer, &id, task, &batch, &self.ports, &mut self.chance);
+        launch(now, instance, placement, effects);
+        self.touched_instances.insert(&id);
     }
 
     /// Launches on offers that were filled, gives the others back.
@@ -212,9 +233,7 @@ fn fill(
         host_ports: &host_ports,
     });
     // The ports were taken out of the offer one by one already.
-    offer.free.cpu_millis.0 -= batch.need.cpu_millis;
-    offer.free.mem_bytes.0 -= batch.need.mem_bytes;
-    offer.free.disk_bytes.0 -= batch.need.disk_bytes;
+    offer.set_aside(&batch.need);
     let ports = spec.ports.clone();
     offer.launches.push(Arc::new(spec));
     let (agent, attributes) = (offer.agent.clone(), Arc::clone(&offer.attributes));
@@ -237,13 +256,20 @@ fn launch(now: Timestamp, instance: &mut Instance, placement: Placement, effects
         is_on_trial: false,
         healthy_since: None,
         was_healthy: false,
+        moving: None,
     }));
     decided(now, instance, "placed", format!("{text}: it has room and the fewest of its kind"), effects);
     announce_instance(instance, text, effects);
 }
 
 fn request<'a>(service: &'a Service, need: &'a Need) -> Request<'a> {
-    let attempts = service.instances.values().filter_map(|instance| instance.attempt());
+    request_without(service, need, None)
+}
+
+/// As if one of the instances were not there.
+pub(crate) fn request_without<'a>(service: &'a Service, need: &'a Need, without: Option<u32>) -> Request<'a> {
+    let others = service.instances.values().filter(|instance| Some(instance.number()) != without);
+    let attempts = others.filter_map(|instance| instance.attempt());
     Request {
         need,
         constraints: service.version().map_or(&[], |version| version.spec.constraints.as_slice()),
@@ -259,4 +285,23 @@ pub(crate) fn shortfall_of(
 ) -> Option<Reason> {
     let Phase::Waiting(waiting) = &instance.phase else { return None };
     waiting.is_ready.then(|| shortfall(&request(service, &Need::of(&instance.template)), seen))
+}
+
+/// What the agents lack for the successor of an instance that has to move, if nothing is on its way to be that.
+pub(crate) fn shortfall_of_moving(
+    service: &Service,
+    instance: &Instance,
+    seen: &BTreeMap<AgentId, SeenAgent>,
+) -> Option<Reason> {
+    let (tally, version) = (service.tally(), service.version()?);
+    let waiting = service.instances.values().find_map(|instance| match &instance.phase {
+        Phase::Waiting(waiting) => waiting.shortfall.clone(),
+        Phase::Live(_) | Phase::Draining { .. } | Phase::Killing { .. } => None,
+    });
+    if waiting.is_some() {
+        return waiting;
+    }
+    let is_succeeded = tally.updated - tally.moving >= tally.wish || tally.leaving > 0;
+    let need = Need::of(&version.template);
+    (!is_succeeded).then(|| shortfall(&request_without(service, &need, Some(instance.number())), seen))
 }

@@ -11,6 +11,7 @@ use kogge_model::scheduler::{Call, Offer};
 use kogge_model::time::Timestamp;
 use thiserror::Error;
 
+use crate::balance::Balance;
 use crate::chance::Chance;
 use crate::config::Config;
 use crate::effect::{Effect, Effects};
@@ -44,6 +45,11 @@ pub struct Services {
     pub(crate) ready: BTreeSet<ServiceId>,
     /// Services with instances that no offer came for.
     pub(crate) unplaced: BTreeSet<ServiceId>,
+    /// Agents that are to be left, once the kernel has said which.
+    pub(crate) inverse: Option<BTreeMap<AgentId, Reason>>,
+    /// Services of which something may go before its successor comes, once an offer has a place for that one.
+    pub(crate) scouting: BTreeSet<ServiceId>,
+    pub(crate) balance: Balance,
     pub(crate) timers: BTreeSet<(Timestamp, ServiceId)>,
     /// Records to save or to forget before this input is done with.
     pub(crate) touched_services: BTreeSet<ServiceId>,
@@ -103,6 +109,9 @@ impl Services {
             unsettled: BTreeSet::new(),
             ready: BTreeSet::new(),
             unplaced: BTreeSet::new(),
+            inverse: None,
+            scouting: BTreeSet::new(),
+            balance: Balance::default(),
             timers: BTreeSet::new(),
             touched_services: BTreeSet::new(),
             touched_instances: TouchedInstances::default(),
@@ -155,6 +164,7 @@ impl Services {
         }
         self.wake_due(now);
         self.settle_all(now, effects);
+        self.look_at_balance(now);
         self.serve_offers(now, effects);
         self.settle_all(now, effects);
         self.show_interest(effects);
@@ -165,7 +175,7 @@ impl Services {
     /// When [`Services::handle`] wants an [`Input::Tick`] at the latest.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| *at)
+        self.timers.first().map(|(at, _)| *at).into_iter().chain(self.balance.due()).min()
     }
 
     /// All services, also removed ones whose instances are not gone yet.
@@ -218,7 +228,10 @@ impl Services {
     }
 
     fn shortfall_of(&self, service: &Service, instance: &Instance) -> Option<Reason> {
-        crate::serve_offers::shortfall_of(service, instance, &self.seen)
+        match instance.moving() {
+            Some(_) => crate::serve_offers::shortfall_of_moving(service, instance, &self.seen),
+            None => crate::serve_offers::shortfall_of(service, instance, &self.seen),
+        }
     }
 
     pub(crate) const fn is_subscribed(&self) -> bool {
@@ -245,7 +258,7 @@ impl Services {
         if !self.is_subscribed() {
             return;
         }
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.scouting.is_empty() && !self.balance.is_scouting {
             if self.interest == Interest::Wanting {
                 self.interest = Interest::Suppressed;
                 effects.push(Effect::Call(Call::Suppress));

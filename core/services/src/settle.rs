@@ -9,7 +9,7 @@ use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 
 use crate::effect::Effects;
-use crate::plan_instances::{Kind, Member, Plan, Puzzle, Standing, StopCause, plan_instances};
+use crate::plan_instances::{Kind, Member, Plan, Puzzle, Standing, Stay, StopCause, plan_instances};
 use crate::plan_repair::{Repair, plan_repair};
 use crate::reporting::{announce_gone, announce_instance, decided};
 use crate::services::Services;
@@ -22,6 +22,7 @@ impl Services {
             let Some(mut service) = self.services.remove(&id) else { continue };
             let wakeup = self.settle(now, &mut service, effects);
             self.set_wakeup(&mut service, wakeup);
+            self.note_scouting(&service);
             if service.ready().next().is_some() {
                 self.ready.insert(id.clone());
             } else {
@@ -51,6 +52,7 @@ impl Services {
 
     /// Tells when to look again.
     fn settle(&mut self, now: Timestamp, service: &mut Service, effects: &mut Effects) -> Option<Timestamp> {
+        self.displace(now, service, effects);
         let is_stuck = 2 * service.instances.len() + 8;
         for _ in 0..is_stuck {
             let wakeup = self.repair(now, service, effects);
@@ -163,7 +165,7 @@ impl Services {
         effects: &mut Effects,
     ) {
         let drain_limit = drain_limit(service, cause, self.config.surplus_drain);
-        let reason = stop_reason(service, cause);
+        let reason = stop_reason(service, number, cause);
         let instance = service.instance_mut(number).expect("plans are about what there is");
         self.touched_instances.insert(&instance.id);
         match &mut instance.phase {
@@ -191,7 +193,13 @@ impl Services {
         }
     }
 
-    fn create(&mut self, now: Timestamp, service: &mut Service, number: u32, effects: &mut Effects) {
+    pub(crate) fn create(
+        &mut self,
+        now: Timestamp,
+        service: &mut Service,
+        number: u32,
+        effects: &mut Effects,
+    ) {
         let version = service.version().expect("nothing is created for a removed service");
         let id = InstanceId { service: service.id().clone(), number };
         let instance = Instance {
@@ -221,6 +229,11 @@ fn puzzle(service: &Service) -> Puzzle {
             false => Kind::Outdated,
         },
         standing: standing(instance),
+        stay: match instance.moving() {
+            Some(moving) if moving.has_place => Stay::MayGoFirst,
+            Some(_) => Stay::GoesAfter,
+            None => Stay::Stays,
+        },
     });
     Puzzle {
         wish,
@@ -276,7 +289,7 @@ fn drain_limit(service: &Service, cause: StopCause, surplus_drain: Duration) -> 
     if cause == StopCause::Surplus && came_back && !is_deploying { surplus_drain } else { Duration::MAX }
 }
 
-fn stop_reason(service: &Service, cause: StopCause) -> Reason {
+fn stop_reason(service: &Service, number: u32, cause: StopCause) -> Reason {
     let wish = service.wish();
     let Some(version) = service.version() else { return "its service was removed".into() };
     match cause {
@@ -284,5 +297,11 @@ fn stop_reason(service: &Service, cause: StopCause) -> Reason {
         StopCause::Surplus => format!("more than the {wish} wished").into(),
         StopCause::Replaced => format!("replaced by one of revision {}", version.revision).into(),
         StopCause::MakesRoom => format!("makes room for one of revision {}", version.revision).into(),
+        StopCause::Moved => match service.instance(number).and_then(Instance::moving) {
+            Some(moving) => {
+                Reason { text: format!("moves: {}", moving.reason), hint: moving.reason.hint.clone() }
+            }
+            None => "moves".into(),
+        },
     }
 }

@@ -19,9 +19,18 @@ use world::{Behaviour, World, spec};
 /// The version whose instances always crash.
 const BROKEN: u32 = 3;
 
+const AGENTS: [&str; 2] = ["a1", "a2"];
+
 #[derive(Debug, Clone)]
 enum Step {
-    Want { service: usize, count: u32, version: u32, min: u32, surge: u32, is_checked: bool },
+    Want {
+        service: usize,
+        count: u32,
+        version: u32,
+        min: u32,
+        surge: u32,
+        is_checked: bool,
+    },
     Stop(usize),
     Remove(usize),
     Run(usize, u8),
@@ -30,6 +39,8 @@ enum Step {
     Wait(u64),
     Restart,
     RefuseLaunch,
+    /// An agent is wanted back, or not any more.
+    Drain(usize, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..70_000u64).prop_map(Step::Wait),
         1 => Just(Step::Restart),
         1 => Just(Step::RefuseLaunch),
+        2 => (0..AGENTS.len(), any::<bool>()).prop_map(|(agent, is_draining)| Step::Drain(agent, is_draining)),
     ]
 }
 
@@ -114,6 +126,10 @@ fn take(world: &mut World, step: &Step) {
         Step::Wait(millis) => world.wait(Duration::from_millis(*millis)),
         Step::Restart => world.restart(),
         Step::RefuseLaunch => world.kernel.refuse_next += 1,
+        Step::Drain(agent, is_draining) => {
+            world.kernel.drain(AGENTS[*agent], *is_draining);
+            world.input(Input::Tick);
+        }
     }
 }
 
@@ -124,6 +140,8 @@ fn stop_interfering(world: &mut World) {
     }
     world.behaviours.insert(format!("v{BROKEN}"), Behaviour::Crash);
     (world.is_router_quick, world.kernel.refuse_next) = (true, 0);
+    // One agent stays, whatever was said of the other.
+    world.kernel.drain(AGENTS[0], false);
     for _ in 0..40 {
         for (task, version, state) in world.kernel.alive() {
             if version != format!("v{BROKEN}") && matches!(state, TaskState::Running(_)) {
@@ -140,12 +158,14 @@ fn stop_interfering(world: &mut World) {
 fn check_settled(world: &World) {
     world.check_saved();
     world.kernel.check_all_acknowledged();
+    let mut all_good = true;
     for (id, wanted) in &world.tree {
         let service = world.services.get(id).unwrap();
         let is_broken = wanted.template.command == spec(&format!("v{BROKEN}"), 0).template.command;
         assert_eq!(service.version().unwrap().spec, *wanted);
         assert!(!service.deployment().unwrap().is_under_way(), "{:?}", service.deployment());
         let tally = service.tally();
+        all_good &= !is_broken || wanted.wish() == 0;
         if is_broken && wanted.wish() > 0 {
             // Nothing to go back to, or it was good once and broke later: it is tried again and again, and whoever
             // serves meanwhile stays.
@@ -158,6 +178,9 @@ fn check_settled(world: &World) {
             "{id} is not settled: {tally:?} {:?}",
             service.instances
         );
+    }
+    if all_good {
+        check_places(world);
     }
     assert_eq!(world.services.iter().count(), world.tree.len(), "removed services are forgotten");
     let instances: Vec<&Instance> =
@@ -172,6 +195,26 @@ fn check_settled(world: &World) {
     }
 }
 
+/// A drained agent is empty, and otherwise no agent has two more of a service than the other.
+fn check_places(world: &World) {
+    let is_drained = world.kernel.is_draining(AGENTS[1]);
+    if is_drained {
+        assert_eq!(world.kernel.on_agent(AGENTS[1]), 0, "a drained agent still has tasks");
+    }
+    let can_move = |service: &&kogge_services::Service| {
+        let (policy, wish) = (&service.version().unwrap().spec.upgrade, service.wish());
+        !is_drained && policy.max_total(wish) > wish
+    };
+    for service in world.services.iter().filter(can_move) {
+        let on = |agent: &str| {
+            let attempts = service.instances.values().filter_map(|instance| instance.attempt());
+            attempts.filter(|attempt| attempt.agent.as_str() == agent).count()
+        };
+        let (one, other) = (on(AGENTS[0]), on(AGENTS[1]));
+        assert!(one.abs_diff(other) < 2, "{} stands unevenly: {one} and {other}", service.id());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -181,8 +224,9 @@ proptest! {
         is_router_quick in any::<bool>(),
     ) {
         let mut world = World::new();
-        world.kernel.add_agent("a1", 100, &[]);
-        world.kernel.add_agent("a2", 100, &[]);
+        for agent in AGENTS {
+            world.kernel.add_agent(agent, 100, &[]);
+        }
         for version in 0..=BROKEN {
             world.behaviours.insert(format!("v{version}"), Behaviour::Manual);
         }

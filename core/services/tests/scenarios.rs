@@ -36,4 +36,12 @@ scenarios! {
     unknown_tasks_are_adopted_never_killed: "unknown_tasks",
     a_refused_launch_is_nobodys_crash: "refused_launch",
     a_restart_goes_on_where_it_stood: "restart",
+    a_drained_agent_is_left_only_for_something_healthy: "drain",
+    what_may_not_run_on_top_goes_first_if_it_has_a_place: "drain_without_surge",
+    what_cannot_go_elsewhere_stays_and_says_why: "drain_no_place",
+    a_drain_that_is_taken_back_keeps_who_serves: "drain_undone",
+    a_drain_and_a_deployment_go_together: "drain_while_deploying",
+    new_agents_get_work_one_by_one_and_then_nothing_moves: "balance",
+    a_new_zone_gets_its_share_once_all_is_well: "balance_spread",
+    a_move_that_comes_to_nothing_is_not_tried_again_at_once: "balance_fails",
 }

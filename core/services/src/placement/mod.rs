@@ -16,7 +16,8 @@ mod offer_table;
 mod request;
 mod shortfall;
 
+pub(crate) use census::{Census, Crowding};
 pub(crate) use host_ports::PortCursors;
 pub(crate) use offer_table::{OfferTable, OpenOffer};
-pub(crate) use request::{Need, Request};
+pub(crate) use request::{NOTHING, Need, Request, allows};
 pub(crate) use shortfall::{SeenAgent, shortfall};

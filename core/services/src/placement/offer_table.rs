@@ -55,8 +55,24 @@ struct Group {
 }
 
 impl OpenOffer {
+    pub(crate) const fn new(
+        id: OfferId,
+        agent: AgentId,
+        attributes: Arc<Attributes>,
+        free: Resources,
+    ) -> Self {
+        Self { id, agent, attributes, free, port_cursor: None, launches: Vec::new() }
+    }
+
+    /// Takes what an instance needs out of it, but for its ports.
+    pub(crate) fn set_aside(&mut self, need: &Need) {
+        self.free.cpu_millis.0 -= need.cpu_millis;
+        self.free.mem_bytes.0 -= need.mem_bytes;
+        self.free.disk_bytes.0 -= need.disk_bytes;
+    }
+
     /// How much fits into it: a thousandth of a core weighs as much as a MiB.
-    fn room(&self) -> u64 {
+    pub(crate) fn room(&self) -> u64 {
         self.free.cpu_millis.0.min(self.free.mem_bytes.0 >> 20)
     }
 }
@@ -78,15 +94,18 @@ impl OfferTable {
                 }
             }
         }
-        let open = |offer: Offer| OpenOffer {
-            id: offer.id,
-            agent: offer.agent,
-            attributes: offer.attributes,
-            free: offer.resources,
-            port_cursor: None,
-            launches: Vec::new(),
-        };
+        let open = |offer: Offer| OpenOffer::new(offer.id, offer.agent, offer.attributes, offer.resources);
         Self { offers: offers.into_iter().map(open).collect(), by_attribute, pools: BTreeMap::new() }
+    }
+
+    pub(crate) fn offers(&self) -> &[OpenOffer] {
+        &self.offers
+    }
+
+    /// One of them, to be filled past the search. Nothing can be searched for after that.
+    pub(crate) fn offer_mut(&mut self, index: usize) -> &mut OpenOffer {
+        self.pools.clear();
+        &mut self.offers[index]
     }
 
     pub(crate) fn into_offers(self) -> Vec<OpenOffer> {

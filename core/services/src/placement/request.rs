@@ -18,6 +18,9 @@ pub(crate) struct Need {
     pub(crate) ports: Vec<Option<Port>>,
 }
 
+/// An instance that takes nothing.
+pub(crate) static NOTHING: Need = Need { cpu_millis: 0, mem_bytes: 0, disk_bytes: 0, ports: Vec::new() };
+
 /// Where instances of one service may go, and where others of it are already.
 #[derive(Debug, Clone)]
 pub(crate) struct Request<'a> {

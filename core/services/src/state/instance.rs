@@ -14,6 +14,8 @@ use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::moving::Moving;
+
 /// Ends that are remembered, the newest first.
 const PAST_EXITS: usize = 5;
 
@@ -145,6 +147,9 @@ pub struct Attempt {
     pub healthy_since: Option<Timestamp>,
     /// Whether it was ever healthy, so that it may have requests.
     pub was_healthy: bool,
+    /// Why it shall not stay where it is, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<Moving>,
 }
 
 impl Instance {
@@ -184,6 +189,15 @@ impl Instance {
     #[must_use]
     pub fn is_healthy(&self) -> bool {
         matches!(&self.phase, Phase::Live(attempt) if attempt.is_healthy())
+    }
+
+    /// Why it is to be replaced by one elsewhere, unless it is on its way out already.
+    #[must_use]
+    pub const fn moving(&self) -> Option<&Moving> {
+        match &self.phase {
+            Phase::Live(attempt) => attempt.moving.as_ref(),
+            Phase::Waiting(_) | Phase::Draining { .. } | Phase::Killing { .. } => None,
+        }
     }
 
     /// Whether it is on its way out for good.

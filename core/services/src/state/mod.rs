@@ -4,10 +4,12 @@
 
 mod deployment;
 mod instance;
+mod moving;
 mod service;
 mod version;
 
 pub use deployment::{Deployment, DeploymentState, Failures, Progress};
 pub use instance::{AfterKill, Attempt, Instance, PastExit, Phase, Waiting};
+pub use moving::{MoveCause, Moving};
 pub use service::{Service, ServiceRecord, Tally, Wanted};
 pub use version::Version;

@@ -59,6 +59,8 @@ pub struct Tally {
     pub wish: u32,
     /// Of the wanted version and not leaving.
     pub updated: u32,
+    /// Of those, to be replaced by one elsewhere; while that one is on its way there is one more than wished.
+    pub moving: u32,
     /// Of those, healthy.
     pub updated_healthy: u32,
     /// Of another version and not leaving.
@@ -85,7 +87,7 @@ impl Tally {
     /// Whether everything is as wished.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
-        self.updated == self.wish && self.updated_healthy == self.wish && self.outdated == 0
+        self.outdated == 0 && self.updated_healthy >= self.wish && self.updated - self.moving <= self.wish
     }
 }
 
@@ -147,6 +149,7 @@ impl Service {
                 tally.leaving += 1;
             } else if self.is_wanted(instance.version) {
                 tally.updated += 1;
+                tally.moving += u32::from(instance.moving().is_some());
                 tally.updated_healthy += healthy;
             } else {
                 tally.outdated += 1;

@@ -8,7 +8,7 @@ use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
 use kogge_model::port::{Port, PortSet};
 use kogge_model::reason::Reason;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
-use kogge_model::scheduler::{Call, Event, Offer};
+use kogge_model::scheduler::{Call, Event, InverseOffer, Offer};
 use kogge_model::task::{Ended, Outcome, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::Command;
 use kogge_model::time::Timestamp;
@@ -33,6 +33,7 @@ pub struct Kernel {
 struct Agent {
     attributes: Arc<Attributes>,
     free: Resources,
+    is_draining: bool,
 }
 
 struct Task {
@@ -53,7 +54,46 @@ impl Kernel {
             disk_bytes: Bytes::gib(64),
             ports: PortSet::range(Port::new(31_000).unwrap(), Port::new(31_999).unwrap()),
         };
-        self.agents.insert(AgentId::new(name), Agent { attributes: Arc::new(all), free });
+        self.agents.insert(AgentId::new(name), Agent { attributes: Arc::new(all), free, is_draining: false });
+        self.tell_ready(name);
+    }
+
+    /// Somebody wants the agent back, or does not any more.
+    pub fn drain(&mut self, name: &str, is_draining: bool) {
+        self.agents.get_mut(&AgentId::new(name)).expect("an agent").is_draining = is_draining;
+        if self.is_subscribed {
+            self.events.push_back(self.inverse_offers());
+        }
+        if !is_draining {
+            self.tell_ready(name);
+        }
+    }
+
+    pub fn is_draining(&self, name: &str) -> bool {
+        self.agents[&AgentId::new(name)].is_draining
+    }
+
+    fn inverse_offers(&self) -> Event {
+        let draining = self.agents.iter().filter(|(_, agent)| agent.is_draining);
+        let offers = draining.map(|(agent, _)| InverseOffer {
+            agent: agent.clone(),
+            reason: format!("agent {agent} is drained: new disk").into(),
+        });
+        Event::InverseOffers(offers.collect())
+    }
+
+    fn tell_ready(&mut self, name: &str) {
+        let agent = AgentId::new(name);
+        if self.is_subscribed {
+            let attributes = Arc::clone(&self.agents[&agent].attributes);
+            self.events.push_back(Event::AgentReady { agent, attributes });
+        }
+    }
+
+    /// Tasks on an agent that are not over.
+    pub fn on_agent(&self, name: &str) -> usize {
+        let of_it = |task: &&Task| task.status.agent.as_str() == name && !task.status.state.is_terminal();
+        self.tasks.values().filter(of_it).count()
     }
 
     pub fn next_event(&mut self) -> Option<Event> {
@@ -80,7 +120,11 @@ impl Kernel {
         let mut made = Vec::new();
         for (agent, known) in &self.agents {
             let is_open = self.offers.values().any(|(other, _)| other == agent);
-            if is_open || self.refused.contains_key(agent) || known.free.cpu_millis.0 == 0 {
+            if is_open
+                || known.is_draining
+                || self.refused.contains_key(agent)
+                || known.free.cpu_millis.0 == 0
+            {
                 continue;
             }
             self.next_offer = self.next_offer.next();
@@ -103,6 +147,7 @@ impl Kernel {
             Call::Subscribe(info) => {
                 (self.is_subscribed, self.is_suppressed) = (true, false);
                 self.events.push_back(Event::Subscribed(FrameworkId::new(info.name)));
+                self.events.push_back(self.inverse_offers());
             }
             Call::Accept { offers, launches, refuse } => {
                 let agent =

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! agent NAME CPUS [key=value …]     an agent with so many cpus
+//! drain NAME · undrain NAME         the agent is wanted back, or not any more
 //! behave VERSION manual|healthy|starting|crash|reject
 //! router slow                       nobody says that a task is drained
 //! tree closed|open                  whether a wish to go back is written
@@ -63,6 +64,14 @@ fn step(world: &mut World, words: &[&str]) -> String {
         ["agent", name, cpus, ref attributes @ ..] => {
             let attributes: Vec<_> = attributes.iter().map(|pair| pair.split_once('=').unwrap()).collect();
             world.kernel.add_agent(name, cpus.parse().unwrap(), &attributes);
+            world.input(Input::Tick);
+        }
+        ["drain", name] => {
+            world.kernel.drain(name, true);
+            world.input(Input::Tick);
+        }
+        ["undrain", name] => {
+            world.kernel.drain(name, false);
             world.input(Input::Tick);
         }
         ["behave", version, how] => {
@@ -215,7 +224,7 @@ pub(super) fn tell(effect: &Effect) -> Option<String> {
         Effect::Call(Call::Suppress) => "kernel ◀ suppress".to_owned(),
         Effect::Call(Call::Reconcile(tasks)) => format!("kernel ◀ reconcile {}", tasks.len()),
         Effect::Explain(decision) => match decision.verb.as_str() {
-            "wait" | "adopt" | "report" | "ignore" | "refused" | "remove" => {
+            "wait" | "move" | "stay" | "adopt" | "report" | "ignore" | "refused" | "remove" => {
                 format!("{}: {}", decision.verb, decision.reason)
             }
             _ => return None,
