@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     CrashPoints = 6,
     /// Seeds of the cores themselves.
     Cores = 7,
+    /// What operators say of machines.
+    Operators = 8,
 }
 
 /// One generator.

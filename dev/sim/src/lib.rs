@@ -19,6 +19,7 @@ mod container;
 mod faults;
 mod machine;
 mod network;
+mod operators;
 mod people;
 pub mod placing;
 mod run;

@@ -10,7 +10,7 @@ use kogge_model::attribute::Constraint;
 use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::link::{FromAgent, ToAgent, ToControl};
 use kogge_model::name::ServiceId;
-use kogge_model::scheduler::Call;
+use kogge_model::scheduler::{Call, Event};
 use kogge_model::service::ServiceSpec;
 use kogge_model::task::{TaskSpec, TaskState};
 use kogge_model::time::Timestamp;
@@ -47,6 +47,10 @@ pub enum Trick {
     SendFirst,
     /// Nobody goes back when services ask for it.
     NeverRollBack,
+    /// Services never hear which agents are to be left.
+    NoInverseOffers,
+    /// Offers come from an agent that is drained.
+    OffersOfDrained,
 }
 
 /// The saboteur.
@@ -55,6 +59,7 @@ pub(crate) struct Sabotage {
     trick: Trick,
     times: u64,
     agents: Vec<AgentId>,
+    drained: Option<AgentId>,
 }
 
 impl Sabotage {
@@ -123,6 +128,10 @@ impl Sabotage {
             Trick::UnsavedTasks => effects.retain(|effect| !matches!(effect, Effect::Save(_))),
             Trick::KillUnknown => kill_unknown(input, effects),
             Trick::SendFirst => effects.sort_by_key(|effect| std::cmp::Reverse(effect.stage())),
+            Trick::NoInverseOffers => effects.retain(|effect| {
+                !matches!(effect, Effect::ToFramework { event: Event::InverseOffers(_), .. })
+            }),
+            Trick::OffersOfDrained => self.offer_drained(effects),
             Trick::None
             | Trick::BlindFitCheck
             | Trick::OfferStaysOpen
@@ -130,6 +139,22 @@ impl Sabotage {
             | Trick::NoMinimum
             | Trick::NoMaximum
             | Trick::NeverRollBack => {}
+        }
+    }
+
+    /// Offers of any agent become offers of the one that was last to be left.
+    fn offer_drained(&mut self, effects: &mut kernel::Effects) {
+        for effect in effects {
+            match effect {
+                Effect::ToFramework { event: Event::InverseOffers(offers), .. } => {
+                    self.drained = offers.first().map(|offer| offer.agent.clone());
+                }
+                Effect::ToFramework { event: Event::Offers(offers), .. } => {
+                    let Some(agent) = &self.drained else { continue };
+                    offers.iter_mut().for_each(|offer| offer.agent = agent.clone());
+                }
+                _ => {}
+            }
         }
     }
 

@@ -98,6 +98,19 @@ impl Server {
         }
     }
 
+    /// An operator said something of a machine.
+    pub(crate) fn instruct(
+        &mut self,
+        now: Timestamp,
+        agent: AgentId,
+        instruction: kernel::Instruction,
+        round: &mut Round,
+        watchers: &mut Watchers<'_>,
+    ) {
+        let input = kernel::Input::FromOperator { agent, instruction };
+        self.converse(now, Word::Kernel(input), round, watchers);
+    }
+
     /// The tree changes, and services hear of it.
     pub(crate) fn change_tree(
         &mut self,

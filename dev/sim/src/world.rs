@@ -45,6 +45,7 @@ pub(crate) enum Event {
     },
     Drained(TaskId),
     Command,
+    Operator,
     Fault,
 }
 
@@ -88,6 +89,7 @@ pub(crate) struct Chances {
     pub(crate) faults: Chance,
     pub(crate) crash_points: Chance,
     pub(crate) cores: Chance,
+    pub(crate) operators: Chance,
 }
 
 /// What happened in a run, in numbers.
@@ -101,6 +103,10 @@ pub struct Tally {
     pub faults: u64,
     /// Changes of the tree.
     pub commands: u64,
+    /// Drains, their ends, and labels.
+    pub instructions: u64,
+    /// Instances that began to move, off drained machines or to emptier ones.
+    pub moves: u64,
     /// Deployments that went back.
     pub rollbacks: u64,
     /// Simulated time, in ms.
@@ -140,6 +146,7 @@ impl World {
                 faults: Chance::new(seed, Purpose::Faults),
                 crash_points: Chance::new(seed, Purpose::CrashPoints),
                 cores: Chance::new(seed, Purpose::Cores),
+                operators: Chance::new(seed, Purpose::Operators),
             },
             is_troubled: true,
             untouchable: BTreeSet::new(),
@@ -152,6 +159,7 @@ impl World {
         }
         world.schedule.at(world.now.plus(Duration::from_secs(1)), Event::Command);
         world.schedule.at(world.now.plus(Duration::from_secs(1)), Event::Fault);
+        world.schedule.at(world.now.plus(Duration::from_secs(5)), Event::Operator);
         world
     }
 
@@ -201,6 +209,7 @@ impl World {
             Event::BootAgent { machine } => self.boot_agent(machine),
             Event::Drained(task) => self.drained(task),
             Event::Command => self.command(),
+            Event::Operator => self.operate(),
             Event::Fault => self.mishap(),
         }
     }

@@ -163,8 +163,9 @@ impl World {
     }
 
     fn signal(&mut self, index: usize, task: &TaskId, signal: StopSignal) {
+        let is_untouchable = self.untouchable.contains(task) && !self.has_moved(task);
         let Some(container) = self.machines[index].containers.get_mut(task) else { return };
-        if self.untouchable.contains(task) {
+        if is_untouchable {
             self.checks.killed_by_absence(task);
         }
         if !container.is_running() || !container.has_shim {

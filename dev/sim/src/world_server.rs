@@ -56,6 +56,7 @@ impl World {
         for text in &round.notes {
             note!(self, "{text}");
             self.tally.rollbacks += u64::from(text.contains("roll ") && text.contains("(false)"));
+            self.tally.moves += u64::from(text.starts_with("services: move "));
         }
         self.finish(round);
     }
@@ -149,6 +150,15 @@ impl World {
         };
         let content = server.instances.values().filter(is_content);
         content.filter_map(|instance| Some(instance.attempt()?.task.clone())).collect()
+    }
+
+    /// Whether a task was told to end because another agent had fewer of its kind, and not for being forgotten.
+    pub(crate) fn has_moved(&self, task: &TaskId) -> bool {
+        let instances = self.server.iter().flat_map(|server| server.instances.values());
+        let mut attempts = instances.filter_map(Instance::attempt);
+        let attempt = attempts.find(|attempt| attempt.task == *task);
+        let moving = attempt.and_then(|attempt| attempt.moving.as_ref());
+        moving.is_some_and(|moving| moving.cause == services::MoveCause::Balance)
     }
 
     /// The store loses what `amnesia` says, and a server takes over from the rest.

@@ -74,3 +74,13 @@ fn killing_what_is_not_on_record_is_caught() {
 fn sending_before_persisting_is_caught() {
     check(Trick::SendFirst, "order: ");
 }
+
+#[test]
+fn a_drain_that_nobody_hears_of_is_caught() {
+    check(Trick::NoInverseOffers, "settle: m");
+}
+
+#[test]
+fn offers_of_a_drained_agent_are_caught() {
+    check(Trick::OffersOfDrained, "drain: ");
+}

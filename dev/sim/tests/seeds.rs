@@ -38,4 +38,6 @@ fn the_seeds_are_not_peaceful() {
     assert!(sum(|tally| tally.faults) > 300, "too few faults: {tallies:?}");
     assert!(sum(|tally| tally.rollbacks) > 20, "too few roll-backs: {tallies:?}");
     assert!(sum(|tally| tally.commands) > 300, "too few commands: {tallies:?}");
+    assert!(sum(|tally| tally.instructions) > 100, "operators say too little: {tallies:?}");
+    assert!(sum(|tally| tally.moves) > 40, "too little moves: {tallies:?}");
 }

@@ -5,6 +5,7 @@ mod acknowledgement;
 mod capacity;
 mod commitment;
 mod copies;
+mod drain;
 mod offers;
 mod settled;
 
@@ -62,6 +63,7 @@ impl Checks {
         self.note(found);
         self.note(absence::only_known_tasks_are_killed(input, effects, view));
         self.note(order(effects));
+        self.note(drain::drained_agents_are_not_offered(effects, view));
     }
 
     /// Services took an input in.
@@ -72,6 +74,7 @@ impl Checks {
         tree: &Tree,
     ) {
         self.note(capacity::bounds(before, after, tree));
+        self.note(drain::one_moves_for_balance(after));
     }
 
     /// A container is about to be brought up.

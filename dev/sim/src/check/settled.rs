@@ -24,6 +24,9 @@ pub(crate) fn unsettled(server: &Server, machines: &[Machine]) -> Option<String>
             return Some(format!("{id} is wanted and not there"));
         }
     }
+    if let Some(why) = super::drain::not_emptied(server, machines) {
+        return Some(why);
+    }
     let claimed: Vec<&TaskId> =
         server.instances.values().filter_map(Instance::attempt).map(|attempt| &attempt.task).collect();
     let orphan = containers.keys().find(|task| !claimed.contains(*task));
