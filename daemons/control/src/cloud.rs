@@ -120,6 +120,16 @@ impl Cloud {
         self.converse(Word::ToKernel(kogge_kernel::Input::FromAgent(message)), round);
     }
 
+    /// An operator said something of an agent.
+    pub(crate) fn instruct(
+        &mut self,
+        agent: AgentId,
+        instruction: kogge_kernel::Instruction,
+        round: &mut Round,
+    ) {
+        self.converse(Word::ToKernel(kogge_kernel::Input::FromOperator { agent, instruction }), round);
+    }
+
     /// The router is done with a task.
     pub(crate) fn drained(&mut self, task: TaskId, round: &mut Round) {
         self.converse(Word::ToServices(kogge_services::Input::Drained { task }), round);

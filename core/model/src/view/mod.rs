@@ -37,7 +37,7 @@ pub use instance::{InstanceView, PortView};
 pub use joining::{InvitationView, InviteRequest};
 pub use log::{LogLineView, LogQuery, LogSource};
 pub use moment::{Moment, MomentError};
-pub use node::{NodeResources, NodeRole, NodeView};
+pub use node::{DrainRequest, LabelRequest, NodeResources, NodeRole, NodeView, ReserveRequest};
 pub use problem::Problem;
 pub use revision::RevisionView;
 pub use scale::{ScaleRequest, ServicesRequest};

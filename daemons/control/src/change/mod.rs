@@ -6,6 +6,7 @@
 mod app;
 mod deploy;
 mod difference;
+mod node;
 mod services;
 
 use kogge_model::caller::Caller;

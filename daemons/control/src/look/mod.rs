@@ -9,3 +9,4 @@ mod status;
 mod why;
 
 pub(crate) use instance::InstanceFacts;
+pub(crate) use node::state as node_state;

@@ -65,6 +65,7 @@ impl Cloud {
         };
         NodeView {
             name: server.name.clone(),
+            id: None,
             role: NodeRole::Server,
             leader: leads,
             state: Phase::Ready.word().to_owned(),
@@ -72,6 +73,7 @@ impl Cloud {
             address: door.unwrap_or_else(|| server.api.clone()),
             resources: None,
             attributes: Default::default(),
+            labels: Default::default(),
             tasks: Vec::new(),
             last_seen: None,
             reason,
@@ -83,7 +85,9 @@ fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
     let info = agent.info();
     let (all, held) = (Quantities::of(&info.resources), agent.held());
     let silent_ms = now.saturating_since(agent.last_seen()).as_millis();
+    let rules = agent.rules();
     let reason = match agent.phase() {
+        Phase::Ready if rules.drain.is_some() => drain_reason(agent),
         Phase::Ready if agent.is_over_committed() => "its tasks hold more than it has".to_owned(),
         Phase::Ready => format!("heard {silent_ms} ms ago"),
         Phase::Suspect => format!("silent for {silent_ms} ms: it gets no new tasks"),
@@ -92,9 +96,10 @@ fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
     };
     NodeView {
         name: info.name.clone(),
+        id: Some(info.agent.to_string()),
         role: NodeRole::Agent,
         leader: false,
-        state: agent.phase().word().to_owned(),
+        state: state(agent).to_owned(),
         version: info.version.clone(),
         address: info.address.to_string(),
         resources: Some(NodeResources {
@@ -105,9 +110,28 @@ fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
             disk_bytes: all.disk_bytes.0,
             held_disk_bytes: held.disk_bytes.0,
         }),
-        attributes: info.attributes.clone(),
+        attributes: agent.attributes().clone(),
+        labels: rules.labels.clone(),
         tasks: agent.tasks().map(ToString::to_string).collect(),
         last_seen: Some(agent.last_seen().into()),
         reason,
+    }
+}
+
+/// Its state in a word. Whether it is empty matters only while it answers.
+pub(crate) fn state(agent: AgentView<'_>) -> &'static str {
+    match agent.phase() {
+        Phase::Ready if agent.is_emptying() => "draining",
+        Phase::Ready if agent.rules().drain.is_some() => "drained",
+        phase => phase.word(),
+    }
+}
+
+fn drain_reason(agent: AgentView<'_>) -> String {
+    let why = agent.rules().drain.as_ref().map(|drain| drain.reason.text.as_str()).unwrap_or_default();
+    match agent.tasks().count() + agent.strays().count() {
+        0 => format!("{why}; it is empty and gets no new tasks"),
+        1 => format!("{why}; 1 task is left"),
+        n => format!("{why}; {n} tasks are left"),
     }
 }

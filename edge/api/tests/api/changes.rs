@@ -114,3 +114,85 @@ async fn whoever_wants_the_end_of_the_cloud_is_heard() {
     assert!(cloud.handle.asked_down().await.keep_tasks);
     cloud.end().await;
 }
+
+#[tokio::test]
+async fn an_agent_is_drained_and_used_again() {
+    let cloud = TestCloud::start().await;
+    let wish = json!({"name": "shop", "command": "serve"});
+    cloud.call("POST /api/v1/deployments", &[], "", Some(wish)).await.json();
+    cloud.until(async || cloud.client.service("shop").await.unwrap().healthy == 1).await;
+    let drain = "POST /api/v1/nodes/{node}/drain";
+    let state = async || cloud.client.node("here").await.unwrap().remove(0);
+    let wish = json!({"reason": "new disk"});
+    let plan = cloud.call(drain, &["here"], "?plan=true", Some(wish.clone())).await.json();
+    assert_eq!((&plan["is_plan"], &plan["changes"][0]["after"]), (&json!(true), &json!("new disk")));
+    assert_eq!(state().await.state, "ready", "a plan changes nothing");
+    let change = cloud.call(drain, &["here"], "", Some(wish.clone())).await.json();
+    assert_eq!(change["changes"][0]["field"], "drain", "{change}");
+    let again = cloud.call(drain, &["here"], "", Some(wish)).await.json();
+    assert_eq!(again["changes"], json!([]), "it is drained already");
+    let node = state().await;
+    assert_eq!((node.state.as_str(), node.reason.as_str()), ("draining", "new disk; 1 task is left"));
+    let why = cloud.client.why("shop").await.unwrap();
+    assert!(why.sentences.iter().any(|text| text.contains("agent here is drained: new disk")), "{why:?}");
+    assert_eq!(cloud.client.service("shop").await.unwrap().healthy, 1, "what has no place elsewhere stays");
+    let shop = json!({"services": ["shop"]});
+    cloud.call("POST /api/v1/destroy", &[], "", Some(shop)).await.json();
+    cloud.until(async || state().await.state == "drained").await;
+    let undrain = "POST /api/v1/nodes/{node}/undrain";
+    let change = cloud.call(undrain, &["here"], "", None).await.json();
+    assert_eq!(
+        (&change["changes"][0]["before"], state().await.state.as_str()),
+        (&json!("new disk"), "ready")
+    );
+    for operation in [drain, undrain] {
+        let body = operation.ends_with("/drain").then(|| json!({}));
+        let nobody = cloud.call(operation, &["nobody"], "", body).await;
+        assert_eq!(nobody.status, 404, "{nobody:?}");
+    }
+    cloud.end().await;
+}
+
+#[tokio::test]
+async fn labels_lie_over_what_an_agent_says_and_reservations_are_withheld() {
+    let cloud = TestCloud::start().await;
+    cloud.until(async || cloud.client.node("here").await.is_ok()).await;
+    let label = "POST /api/v1/nodes/{node}/label";
+    let node = async || cloud.client.node("here").await.unwrap().remove(0);
+    let change =
+        cloud.call(label, &["here"], "", Some(json!({"labels": {"zone": "a", "disk": "ssd"}}))).await;
+    assert_eq!(change.json()["changes"].as_array().map(Vec::len), Some(2), "{change:?}");
+    assert_eq!((node().await.attributes["zone"].as_str(), node().await.labels.len()), ("a", 2));
+    cloud.call(label, &["here"], "", Some(json!({"labels": {"zone": null}}))).await.json();
+    assert_eq!((node().await.attributes.get("zone"), node().await.labels.len()), (None, 1));
+    let bad = json!({"labels": {"agent": "x", "a b": "y", "zone": ""}});
+    let refused = cloud.call(label, &["here"], "", Some(bad)).await;
+    assert_eq!((refused.status, refused.faults().len()), (422, 3), "{refused:?}");
+    let own = cloud.call(label, &["here"], "", Some(json!({"labels": {}}))).await;
+    assert_eq!((own.status, own.faults()), (422, vec!["labels".to_owned()]));
+
+    let reserve = "POST /api/v1/nodes/{node}/reserve";
+    cloud.call(reserve, &["here"], "", Some(json!({"cpu_millis": 7_950}))).await.json();
+    let wish = json!({"name": "shop", "command": "serve", "cpu_millis": 100});
+    cloud.call("POST /api/v1/deployments", &[], "", Some(wish)).await.json();
+    let is_short = async || {
+        let why = cloud.client.why("shop").await.unwrap();
+        why.sentences.iter().any(|text| text.contains("too little cpu (at most 0.05 free)"))
+    };
+    cloud.until(is_short).await;
+    cloud.call(reserve, &["here"], "", Some(json!({}))).await.json();
+    cloud.until(async || cloud.client.service("shop").await.unwrap().healthy == 1).await;
+    cloud.end().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_answers_is_not_forgotten() {
+    let cloud = TestCloud::start().await;
+    cloud.until(async || cloud.client.node("here").await.is_ok()).await;
+    let forget = "DELETE /api/v1/nodes/{node}";
+    let refused = cloud.call(forget, &["here"], "", None).await;
+    assert_eq!((refused.status, refused.json()["type"].as_str()), (409, Some("urn:kogge:problem:conflict")));
+    assert_eq!(cloud.client.node("here").await.unwrap().len(), 1);
+    assert_eq!(cloud.call(forget, &["nobody"], "", None).await.status, 404);
+    cloud.end().await;
+}

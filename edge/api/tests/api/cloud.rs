@@ -164,6 +164,15 @@ impl TestCloud {
         assert_eq!(deployment.healthy, instances, "{deployment:?}");
     }
 
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while !holds().await {
+            assert!(tokio::time::Instant::now() < deadline, "it does not come to hold");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn end(self) {
         let laggards = self.group.shutdown(Duration::from_secs(20)).await;
         assert!(laggards.is_empty(), "{laggards:?}");

@@ -24,7 +24,7 @@ pub(crate) use cluster::{ServerArgs, ServerCommand};
 pub(crate) use deploy::DeployArgs;
 pub(crate) use image::{BuildBaseArgs, ImageCommand, LoadArgs, RemoveArgs};
 pub(crate) use instance::{ExecArgs, LogsArgs, PsArgs};
-pub(crate) use node::NodeCommand;
+pub(crate) use node::{DrainArgs, ForgetArgs, LabelArgs, NodeArgs, NodeCommand, ReserveArgs};
 pub(crate) use service::{DestroyArgs, ScaleArgs, ServicesArgs, Settle};
 pub use state::{BackupArgs, CopyArgs, RestoreArgs, StateAt, StateCommand};
 pub(crate) use token::{CreateTokenArgs, TokenCommand};
@@ -124,7 +124,7 @@ pub enum Command {
     /// Work with images
     #[command(subcommand, alias = "images")]
     Image(ImageCommand),
-    /// Look at servers and agents
+    /// Look at servers and agents, and say what they are for
     #[command(subcommand, alias = "nodes")]
     Node(NodeCommand),
     /// Say who may use the cloud from other machines

@@ -15,6 +15,7 @@ pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod node;
+pub(crate) mod node_rules;
 pub(crate) mod ps;
 pub(crate) mod server;
 pub(crate) mod services;

@@ -6,6 +6,7 @@ use kogge_model::resources::{Bytes, CpuMillis};
 use kogge_model::view::{InvitationView, NodeResources, NodeView};
 
 use crate::args::NodeCommand;
+use crate::command::node_rules;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Page, Show};
@@ -23,6 +24,11 @@ pub(crate) async fn run(context: &mut Context, command: NodeCommand) -> Result<(
             }
             Ok(())
         }
+        NodeCommand::Drain(args) => node_rules::drain(context, args).await,
+        NodeCommand::Undrain(args) => node_rules::undrain(context, args).await,
+        NodeCommand::Label(args) => node_rules::label(context, args).await,
+        NodeCommand::Reserve(args) => node_rules::reserve(context, args).await,
+        NodeCommand::Forget(args) => node_rules::forget(context, args).await,
         NodeCommand::Token { ttl } => {
             let invitation = context.client()?.invite(Some(ttl.millis() / 1_000)).await?;
             context.print(&invitation)
@@ -67,6 +73,7 @@ impl Show for [NodeView] {
 impl Show for NodeView {
     fn show(&self, page: &mut Page<'_>) -> io::Result<()> {
         writeln!(page.out, "name       {}", self.name)?;
+        self.id.iter().try_for_each(|id| writeln!(page.out, "id         {id}"))?;
         writeln!(page.out, "role       {}{}", self.role.word(), if self.leader { ", leads" } else { "" })?;
         writeln!(page.out, "state      {}: {}", self.state, self.reason)?;
         writeln!(page.out, "version    {}", self.version)?;
@@ -78,7 +85,8 @@ impl Show for NodeView {
             writeln!(page.out, "disk       {held} of {all}")?;
         }
         for (key, value) in &self.attributes {
-            writeln!(page.out, "attribute  {key}={value}")?;
+            let what = if self.labels.contains_key(key) { "label    " } else { "attribute" };
+            writeln!(page.out, "{what}  {key}={value}")?;
         }
         self.tasks.iter().try_for_each(|task| writeln!(page.out, "task       {task}"))
     }
