@@ -61,27 +61,17 @@ impl Handle {
         let told = self.alter(move |cloud, round| Ok(cloud.admit(joining, authority, round))).await;
         told.unwrap_or_else(|refusal| Err(JoinRefused::Unavailable(Reason::new(refusal.to_string()))))
     }
-
-    /// Makes an agent a stranger: its certificate opens nothing any more.
-    ///
-    /// # Errors
-    /// When it is no member.
-    pub async fn expel(&self, _caller: &Caller, agent: AgentId) -> Result<(), Refusal> {
-        self.alter(move |cloud, round| {
-            if !cloud.access.members.contains_key(&agent) {
-                return Err(Refusal::NotFound(Reason::new(format!(
-                    "{agent} has not joined over the network"
-                ))));
-            }
-            round.batch.delete(keys::under(keys::MEMBERS, &agent));
-            cloud.access.change_members(|members| drop(members.remove(&agent)));
-            Ok(())
-        })
-        .await
-    }
 }
 
 impl Cloud {
+    /// Makes an agent a stranger: its certificate opens nothing any more.
+    pub(crate) fn expel(&mut self, agent: &AgentId, round: &mut Round) {
+        if self.access.members.contains_key(agent) {
+            round.batch.delete(keys::under(keys::MEMBERS, agent));
+            self.access.change_members(|members| drop(members.remove(agent)));
+        }
+    }
+
     fn save_invitation(&mut self, record: TokenRecord, round: &mut Round) -> Result<(), Refusal> {
         self.forget_expired(round);
         if self.access.tokens.len() >= MAX_TOKENS {

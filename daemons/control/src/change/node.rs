@@ -95,6 +95,9 @@ impl Handle {
             let changes = differences(agent, &instruction)?;
             let id = agent.info().agent.clone();
             if !is_plan && !changes.is_empty() {
+                if matches!(instruction, Instruction::Forget) {
+                    cloud.expel(&id, round);
+                }
                 cloud.instruct(id, instruction, round);
             }
             Ok(ChangeView { is_plan, changes, ..ChangeView::default() })
