@@ -7,33 +7,14 @@ mod machines;
 use std::time::{Duration, Instant};
 
 use kogge_testkit::wait;
-use machines::{Machine, PATIENCE, SERVE, etcd};
+use machines::{Machine, PATIENCE, etcd};
 
 #[test]
 fn agents_that_join_run_route_and_answer_like_the_first_machine() {
-    let first = Machine::new("m0");
-    first.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0", "--name", "m0"]);
+    let first = Machine::first("m0");
     let (one, two) = (first.joined("a1"), first.joined("a2"));
     first.load_busybox("box:1");
-    first.ok(&[
-        "deploy",
-        "--image",
-        "box:1",
-        "--name",
-        "web",
-        "--port",
-        "8080",
-        "--health",
-        "tcp",
-        "--instances",
-        "6",
-        "--cpus",
-        "0.05",
-        "--mem",
-        "16M",
-        "--command",
-        SERVE,
-    ]);
+    first.deploy_web(6);
     let nodes = first.json(&["node", "list"]);
     for node in nodes.as_array().unwrap().iter().filter(|node| node["role"] == "agent") {
         assert_eq!(node["tasks"].as_array().unwrap().len(), 2, "{node}");
@@ -60,29 +41,10 @@ fn agents_that_join_run_route_and_answer_like_the_first_machine() {
 
 #[test]
 fn g7_an_agents_death_touches_no_task_and_a_lost_machines_tasks_are_replaced() {
-    let first = Machine::new("m0");
-    first.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0", "--name", "m0"]);
+    let first = Machine::first("m0");
     let (one, two) = (first.joined("a1"), first.joined("a2"));
     first.load_busybox("box:1");
-    first.ok(&[
-        "deploy",
-        "--image",
-        "box:1",
-        "--name",
-        "web",
-        "--port",
-        "8080",
-        "--health",
-        "tcp",
-        "--instances",
-        "3",
-        "--cpus",
-        "0.05",
-        "--mem",
-        "16M",
-        "--command",
-        SERVE,
-    ]);
+    first.deploy_web(3);
     let before = first.json(&["ps"]);
     one.kill();
     one.ok(&["agent", "--detach", "--doors", "ephemeral"]);
@@ -108,6 +70,41 @@ fn g7_an_agents_death_touches_no_task_and_a_lost_machines_tasks_are_replaced() {
     first.ok(&["destroy", "web", "--yes"]);
     one.leave();
     two.leave();
+    first.down();
+}
+
+#[test]
+fn g11_a_drained_machine_is_emptied_without_a_lost_request_and_gets_work_back() {
+    let first = Machine::first("m0");
+    let one = first.joined("a1");
+    first.load_busybox("box:1");
+    first.deploy_web(4);
+    let requests = machines::Requests::start(&first, "web.localhost");
+    let tasks = |name: &str| {
+        let nodes = first.json(&["node", "info", name]);
+        nodes.as_array().unwrap_or(&vec![nodes.clone()])[0]["tasks"].as_array().unwrap().len()
+    };
+    assert_eq!(tasks("a1"), 2);
+    first.ok(&["node", "drain", "a1", "--wait"]);
+    assert_eq!((tasks("a1"), tasks("m0")), (0, 4));
+    first.healthy("web", 4);
+    assert_eq!(requests.failed(), Vec::<String>::new());
+    // Nothing new goes there until it is wanted again.
+    first.ok(&["scale", "web=6"]);
+    assert_eq!(tasks("a1"), 0);
+    first.ok(&["node", "undrain", "a1"]);
+    wait::until("work on the machine that is back", PATIENCE, || (tasks("a1") >= 2).then_some(()));
+    first.healthy("web", 6);
+    // Gone and forgotten: it does not come in again.
+    first.ok(&["destroy", "web", "--yes"]);
+    wait::until("an empty machine", PATIENCE, || (tasks("a1") == 0).then_some(()));
+    one.kill();
+    assert!(first.fails(&["node", "forget", "a1", "--yes"]).contains("a1"), "it is not given up yet");
+    first.agent_is("a1", "lost");
+    first.ok(&["node", "forget", "a1", "--yes"]);
+    one.ok(&["agent", "--detach", "--doors", "ephemeral"]);
+    wait::until("the refusal", PATIENCE, || one.log().contains("not any more, a member").then_some(()));
+    one.leave();
     first.down();
 }
 
@@ -162,25 +159,7 @@ fn g8_servers_take_over_from_each_other_and_no_request_notices() {
     }
     let agents = [servers[1].joined("a1"), servers[2].joined("a2")];
     servers[0].load_busybox("box:1");
-    servers[2].ok(&[
-        "deploy",
-        "--image",
-        "box:1",
-        "--name",
-        "web",
-        "--port",
-        "8080",
-        "--health",
-        "tcp",
-        "--instances",
-        "4",
-        "--cpus",
-        "0.05",
-        "--mem",
-        "16M",
-        "--command",
-        SERVE,
-    ]);
+    servers[2].deploy_web(4);
     let pids = servers[1].pids(&servers[1].json(&["ps"]));
     assert_eq!(pids.len(), 4);
     let requests = machines::Requests::start(&agents[0], "web.localhost");

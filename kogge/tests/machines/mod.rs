@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) const PATIENCE: Duration = cloud::PATIENCE;
-pub(crate) const SERVE: &str =
+const SERVE: &str =
     "mkdir -p /tmp/www; hostname > /tmp/www/index.html; echo started; exec httpd -f -p 8080 -h /tmp/www";
 
 const KOGGE: &str = env!("CARGO_BIN_EXE_kogge");
@@ -28,6 +28,30 @@ impl Machine {
     pub(crate) fn new(name: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("kogge-test-").tempdir().unwrap();
         Self { name: name.to_owned(), directory }
+    }
+
+    /// One that is a cloud of its own, and lets others in.
+    pub(crate) fn first(name: &str) -> Self {
+        let machine = Self::new(name);
+        machine.ok(&[
+            "up",
+            "--detach",
+            "--doors",
+            "ephemeral",
+            "--agents-bind",
+            "127.0.0.1:0",
+            "--name",
+            name,
+        ]);
+        machine
+    }
+
+    /// So many instances that tell their names.
+    pub(crate) fn deploy_web(&self, instances: usize) {
+        let instances = instances.to_string();
+        let web = ["deploy", "--image", "box:1", "--name", "web", "--port", "8080", "--health", "tcp"];
+        let size = ["--instances", &instances, "--cpus", "0.05", "--mem", "16M", "--command", SERVE];
+        self.ok(&[&web[..], &size[..]].concat());
     }
 
     fn data(&self) -> std::path::PathBuf {
