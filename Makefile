@@ -60,7 +60,8 @@ check-deny: $(DENY)
 
 .PHONY: check-docs
 check-docs:
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
+		$(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
 
 $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS)

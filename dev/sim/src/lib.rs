@@ -9,7 +9,7 @@
 //!                        └───────────────── checkers look at all of it ────┴────────────┘
 //! ```
 //!
-//! A seed decides everything, so the line that a failing run prints repeats it exactly. Start reading at [`run`],
+//! A seed decides everything, so the line that a failing run prints repeats it exactly. Start reading at [`run()`],
 //! then `world.rs`; `check/` says what must hold, `sabotage.rs` breaks the cores to prove that the checkers see it.
 
 mod behaviour;

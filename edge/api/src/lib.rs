@@ -9,7 +9,7 @@
 //!            Host, Origin                     └── Refusal ──▶ problem document (RFC 9457)
 //! ```
 //!
-//! Start reading at [`router`], then `routes/services.rs`.
+//! Start reading at [`router()`], then `routes/services.rs`.
 
 mod accept;
 mod caller;

@@ -1,7 +1,7 @@
 //! The agent's side: starts shims, talks to them, finds them again.
 //!
 //! Every call has a deadline and opens a connection of its own, so that none waits behind another. A connection
-//! that closes without an answer means that the shim is gone ([`ClientError::Gone`]): see [`recover`].
+//! that closes without an answer means that the shim is gone ([`ClientError::Gone`]): see [`recover()`].
 
 mod connection;
 mod exec;
@@ -79,7 +79,7 @@ impl Client {
     /// Waits until the task has ended, however long that takes, without polling.
     ///
     /// # Errors
-    /// [`ClientError::Gone`] when the shim ends first; then [`recover`] knows more.
+    /// [`ClientError::Gone`] when the shim ends first; then [`recover()`] knows more.
     pub async fn wait(&self) -> Result<EndedTask, ClientError> {
         let mut connection = Connection::open(&self.dir).await?;
         connection.send(Request::Wait { timeout_ms: None }, &[]).await?;

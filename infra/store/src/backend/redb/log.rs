@@ -14,9 +14,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`file`](self::file) | the blocks on the disk |
-//! | [`frame`](self::frame) | how a record lies in them, and which of those found are to be done again |
-//! | [`payload`](self::payload) | what a record says |
+//! | [`mod@file`] | the blocks on the disk |
+//! | [`frame`] | how a record lies in them, and which of those found are to be done again |
+//! | [`payload`] | what a record says |
 
 mod file;
 mod frame;
