@@ -27,7 +27,7 @@ use tokio::sync::OnceCell;
 
 use crate::adapters::LateDoor;
 
-/// The revision of the state that an answer is from.
+/// A revision of the state: the answer is from it, or from a later one.
 const INDEX: HeaderName = HeaderName::from_static("kogge-index");
 /// How long ago, in milliseconds, that was the newest.
 const AGE: HeaderName = HeaderName::from_static("kogge-age-ms");
@@ -96,8 +96,10 @@ async fn decide(State(forward): State<Forward>, request: Request, next: Next) ->
 
 /// The answer of this server, with its age.
 async fn show(forward: &Forward, request: Request, next: Next) -> Response {
+    // Before: the copy may go on meanwhile, and no answer shall claim to be newer than it is.
+    let freshness = forward.control.freshness();
     let mut response = next.run(request).await;
-    if let Some(freshness) = forward.control.freshness() {
+    if let Some(freshness) = freshness {
         let headers = response.headers_mut();
         headers.insert(INDEX, HeaderValue::from(freshness.index));
         let millis = u64::try_from(freshness.age.as_millis()).unwrap_or(u64::MAX);
