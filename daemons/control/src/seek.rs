@@ -187,7 +187,7 @@ struct Seeker {
 impl Seeker {
     /// Tries until it succeeds, or until what stands in the engine is not ours to lead with.
     async fn regain(mut self, is_deposed: bool, courtesy: Duration) -> Result<Regained, Reason> {
-        tokio::time::sleep(courtesy).await;
+        self.let_through(courtesy).await;
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         let mut leadership = None;
         loop {
@@ -209,6 +209,22 @@ impl Seeker {
             }
             tokio::time::sleep(backoff.wait()).await;
         }
+    }
+
+    /// Waits until another server is elected: then this one may be the next again, should that one step down too.
+    async fn let_through(&self, courtesy: Duration) {
+        let Some(copy) = &self.copy else { return tokio::time::sleep(courtesy).await };
+        let mut reached = copy.reached();
+        let is_other = |server: ServerRecord| server.name != self.own.name;
+        let elected = async {
+            while !servers::elected(&copy.image()).and_then(|one| one.server).is_some_and(is_other) {
+                if reached.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        // Nobody else may be there.
+        let _ = tokio::time::timeout(courtesy, elected).await;
     }
 
     /// The cores as they stand in the engine, for the term of `leadership` if that is a new one.
