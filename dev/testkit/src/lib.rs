@@ -5,6 +5,7 @@
 //!
 //! Start reading at [`CloudUnderTest`], [`cluster::Bed`], then [`image`].
 
+pub mod campaign;
 pub mod cloud;
 pub mod cluster;
 pub mod image;

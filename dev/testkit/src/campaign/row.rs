@@ -1,0 +1,106 @@
+//! A row of the campaign, and how it is played.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Dice, Miss, Stage};
+use crate::cluster::{Bed, Engine, Plan, Role};
+
+/// One thing that happens to a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// What happens: `leader-killed`.
+    pub name: &'static str,
+    /// Which promises it tries.
+    pub promises: &'static str,
+    /// What the cluster needs beside what all have.
+    pub shape: fn(&mut Plan),
+    /// Lets it happen, and judges it. Gives the figures that were measured.
+    pub play: fn(&mut Stage) -> Result<String, Miss>,
+    /// Normal service is back so long after `play`.
+    pub back: Duration,
+}
+
+/// On what a row is played.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The program.
+    pub kogge: PathBuf,
+    /// Another build of it, for upgrades; may be the same.
+    pub other: PathBuf,
+    /// What holds the state.
+    pub engine: Engine,
+    /// Of the dice.
+    pub seed: u64,
+    /// Logs of rows that do not pass are kept here.
+    pub logs: Option<PathBuf>,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Whether everything was as promised.
+    pub passes: bool,
+    /// What was measured.
+    pub figure: String,
+    /// Why it does not pass.
+    pub why: Option<String>,
+}
+
+impl Row {
+    /// Plays it; leaves nothing behind.
+    #[must_use]
+    pub fn run(&self, trial: &Trial) -> Report {
+        // The harness panics where it must not go on; the next row is still worth playing.
+        let played = catch_unwind(AssertUnwindSafe(|| self.attempt(trial)));
+        let mut figure = String::new();
+        let why = match played {
+            Ok(Ok(measured)) => {
+                figure = measured;
+                None
+            }
+            Ok(Err(miss)) => Some(miss.to_string()),
+            Err(_) => Some("the harness panicked, see above".to_owned()),
+        };
+        Report { passes: why.is_none(), figure, why }
+    }
+
+    fn attempt(&self, trial: &Trial) -> Result<String, Miss> {
+        let mut plan = Plan { engine: trial.engine, agents: 3, ..Plan::new(&trial.kogge) };
+        (self.shape)(&mut plan);
+        let bed = Bed::for_test()?;
+        let directory = bed.record().directory.clone();
+        let mut stage = match Stage::set(bed, &plan, Dice::new(trial.seed), &trial.other) {
+            Ok(stage) => stage,
+            Err(miss) => return Err(Miss::new(format!("the cluster does not come up: {miss}"))),
+        };
+        let played = (self.play)(&mut stage).and_then(|measured| {
+            let back = stage.settle(self.back)?;
+            Ok(format!("{measured}, normal after {:.1} s", back.as_secs_f64()))
+        });
+        if played.is_err() {
+            self.keep_logs(trial, &stage, &directory);
+        }
+        match played {
+            Ok(measured) => Ok(format!("{measured}; {}", stage.end()?)),
+            // What clients have seen until then may be worse than what did not come.
+            Err(miss) => match stage.end() {
+                Ok(seen) => Err(Miss::new(format!("{miss} ({seen})"))),
+                Err(worse) => Err(Miss::new(format!("{miss}; {worse}"))),
+            },
+        }
+    }
+
+    fn keep_logs(&self, trial: &Trial, stage: &Stage, bed: &Path) {
+        let Some(folder) = &trial.logs else { return };
+        let folder = folder.join(format!("{}-{:?}-{}", self.name, trial.engine, trial.seed).to_lowercase());
+        // Whoever looks for them sees that they are not there.
+        let _ = std::fs::create_dir_all(&folder);
+        for role in [Role::Engine, Role::Server, Role::Agent] {
+            for name in stage.names(role) {
+                let _ = std::fs::copy(bed.join(&name).join("log"), folder.join(&name));
+            }
+        }
+    }
+}
