@@ -29,6 +29,11 @@ bench: ## The numbers, each beside its peer (as root); ONLY=name runs one
 	dev/packages build bench
 	$(CARGO) xtask bench $(if $(ONLY),--only $(ONLY))
 
+.PHONY: campaign
+campaign: ## Faults on clusters in use (as root); SEEDS=3 FROM=seed ONLY=row STATE=etcd|zookeeper
+	dev/packages build test
+	$(CARGO) xtask campaign $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(if $(ONLY),--only $(ONLY)) $(if $(STATE),--state $(STATE)) $(if $(OTHER),--other $(OTHER))
+
 .PHONY: dist
 dist: ## One static binary with its unit and digests, in target/dist
 	dev/packages build

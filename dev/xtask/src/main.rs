@@ -5,6 +5,7 @@
 //! To add a chore: a file with its arguments and its `run`, and a line in the enum below.
 
 mod bench;
+mod campaign;
 mod cluster;
 mod dist;
 mod program;
@@ -26,6 +27,9 @@ struct Arguments {
 enum Chore {
     /// Measures the house beside its peers; needs root, and the packages of `dev/packages bench`
     Bench(bench::Arguments),
+    /// Lets things happen to clusters on this machine while they are used, by seed; needs root, and the packages of
+    /// `dev/packages test`
+    Campaign(campaign::Arguments),
     /// Starts a cluster on this machine and lets things happen to it; needs root, and the packages of `dev/packages test`
     Cluster(cluster::Arguments),
     /// Builds what is handed out: one static binary, its unit, digests, in target/dist
@@ -41,6 +45,7 @@ enum Chore {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Campaign(arguments) => campaign::run(&arguments),
         Chore::Cluster(arguments) => cluster::run(&arguments),
         Chore::Dist(arguments) => dist::run(&arguments),
         Chore::TestVm(arguments) => test_vm::run(&arguments),
