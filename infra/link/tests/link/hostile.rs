@@ -13,12 +13,12 @@ use kogge_model::id::{AgentId, TaskId};
 use super::bed::{Cluster, Server, soon};
 use super::raw::{connect, wire};
 use wire::{
-    AgentFrame, FetchRequest, Hello, JoinRequest, ReachUp, RenewRequest, agent_frame, control_frame,
-    join_answer, reach_up, renew_answer,
+    AgentFrame, FetchRequest, FollowUp, Hello, JoinRequest, Piece, ReachUp, RenewRequest, agent_frame,
+    control_frame, join_answer, reach_up, renew_answer,
 };
 
 /// What the server says to each call of somebody with that certificate.
-async fn try_all(server: &Server, identity: Option<&Identity>) -> [String; 4] {
+async fn try_all(server: &Server, identity: Option<&Identity>) -> [String; 6] {
     let mut client = connect(server, identity).await;
     let hello = AgentFrame { frame: Some(agent_frame::Frame::Hello(hello(b"instance"))) };
     let mut session = client.session(stream::iter([hello])).await.unwrap().into_inner();
@@ -33,8 +33,14 @@ async fn try_all(server: &Server, identity: Option<&Identity>) -> [String; 4] {
     let claim = ReachUp { frame: Some(reach_up::Frame::Claim(1)) };
     let reach = client.reach(stream::iter([claim])).await.unwrap_err();
     let digest = Digest::of(b"secret").to_string();
-    let fetch = client.fetch(FetchRequest { digest, offset: 0 }).await.unwrap_err();
-    [session.text, renewal.text, reach.message().to_owned(), fetch.message().to_owned()]
+    let fetch = client.fetch(FetchRequest { digest, offset: 0 }).await.map(drop);
+    let follow = client.follow(stream::iter([FollowUp::default()])).await.map(drop);
+    let tunnel = client.tunnel(stream::iter([Piece::default()])).await.map(drop);
+    let [fetch, follow, tunnel] = [fetch, follow, tunnel].map(|answer| match answer {
+        Ok(()) => "let in".to_owned(),
+        Err(status) => status.message().to_owned(),
+    });
+    [session.text, renewal.text, reach.message().to_owned(), fetch, follow, tunnel]
 }
 
 fn hello(instance: &'static [u8]) -> Hello {
@@ -52,17 +58,32 @@ async fn nothing_but_joining_works_without_the_certificate_of_an_agent_of_this_c
     let (north, south) = (Cluster::new("north"), Cluster::new("south"));
     north.blobs.0.lock().unwrap().insert(Digest::of(b"secret"), Bytes::from_static(b"secret"));
     let server = north.server();
-    assert_eq!(try_all(&server, None).await, ["no certificate was shown"; 4]);
+    assert_eq!(try_all(&server, None).await, ["no certificate was shown"; 6]);
     let foreign = "the certificate is that of agent a1 of cluster south, this is cluster north";
-    assert_eq!(try_all(&server, Some(&south.member("a1"))).await, [foreign; 4]);
+    assert_eq!(try_all(&server, Some(&south.member("a1"))).await, [foreign; 6]);
     let twin = Cluster::new("north");
     let unsigned = "the certificate of agent a1 was not signed by the authority of cluster north";
-    assert_eq!(try_all(&server, Some(&twin.member("a1"))).await, [unsigned; 4]);
-    for role in [Role::Operator, Role::Server] {
-        let other = north.identity(role, "x1", clock::now(), Lifetime::default());
-        let sentence = format!("the certificate is that of {role} x1, which may not act as agent");
-        assert_eq!(try_all(&server, Some(&other)).await, [sentence.as_str(); 4]);
-    }
+    assert_eq!(try_all(&server, Some(&twin.member("a1"))).await, [unsigned; 6]);
+    let operator = north.identity(Role::Operator, "x1", clock::now(), Lifetime::default());
+    let (agent, server_too) = ("may not act as agent", "may not act as server");
+    let refused = |rule: &str| format!("the certificate is that of operator x1, which {rule}");
+    let [as_agent, as_server] = [agent, server_too].map(refused);
+    let everywhere = [&as_agent, &as_agent, &as_agent, &as_agent, &as_agent, &as_server];
+    assert_eq!(try_all(&server, Some(&operator)).await.each_ref(), everywhere);
+    // Servers fetch from each other and pass requests on; they are no agents.
+    let other = north.identity(Role::Server, "s1", clock::now(), Lifetime::default());
+    let no_agent = "the certificate is that of server s1, which may not act as agent";
+    let heard = try_all(&server, Some(&other)).await;
+    assert_eq!(heard, [no_agent, no_agent, no_agent, "let in", no_agent, "let in"]);
+}
+
+#[tokio::test]
+async fn an_agent_cannot_pass_for_another_server() {
+    let north = Cluster::new("north");
+    let server = north.server();
+    let mut client = connect(&server, Some(&north.member("a1"))).await;
+    let refused = client.tunnel(stream::iter([Piece::default()])).await.map(drop).unwrap_err();
+    assert_eq!(refused.message(), "the certificate is that of agent a1, which may not act as server");
 }
 
 #[tokio::test]
