@@ -14,6 +14,9 @@ use crate::{remains, wait};
 
 /// How long killed processes may take to be gone on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Looks after which all go on for a moment: a parent that waits for the start of a child that stands still cannot be
+/// stopped (vfork(2)).
+const LOOKS: u32 = 25;
 
 /// The traces of one node.
 pub(crate) struct Machine {
@@ -91,8 +94,13 @@ impl Machine {
     /// Stops everything that runs, or lets it go on.
     pub(crate) fn set_paused(&self, is_paused: bool) -> Result<(), BedError> {
         let signal = if is_paused { Signal::SIGSTOP } else { Signal::SIGCONT };
+        let mut looks = 0_u32;
         let done = wait::within(PATIENCE, || {
             let processes = self.processes();
+            looks += 1;
+            if looks.is_multiple_of(LOOKS) {
+                processes.iter().for_each(|process| drop(process.signal(Signal::SIGCONT)));
+            }
             processes.iter().for_each(|process| drop(process.signal(signal)));
             let is_done = |state| (state == ProcessState::Paused) == is_paused || state == ProcessState::Gone;
             processes.iter().all(|process| is_done(process.state())).then_some(())
