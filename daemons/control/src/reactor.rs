@@ -35,7 +35,7 @@ use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
 
 /// Inputs taken into one round at most: bounds the time until the first of them is answered.
-const ROUND_LIMIT: usize = 256;
+pub(crate) const ROUND_LIMIT: usize = 256;
 
 /// The ends of all wires that lead into the reactor or out of it.
 pub(crate) struct Wires {

@@ -4,15 +4,16 @@
 //! looked at is shown, writes are turned away at once with the reason. Agents are not heard; they say everything again.
 //! A standby shows its copy of the state, as new as the store if that answers.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kogge_host::backoff::Backoff;
 use kogge_host::clock;
+use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::id::Term;
 use kogge_model::reason::Reason;
 use kogge_store::{Leadership, ReadError, Revision, Store};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Cloud, Settings};
@@ -20,7 +21,7 @@ use crate::copy::Copy;
 use crate::image::Image;
 use crate::job::Job;
 use crate::load::{self, LoadError};
-use crate::reactor::{Reactor, Turn};
+use crate::reactor::{ROUND_LIMIT, Reactor, Turn};
 use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::servers;
@@ -84,7 +85,7 @@ impl Reactor {
             own: self.own.clone(),
             copy: self.copy.clone(),
         };
-        let mut regained = pin!(seeker.regain(seeking.is_deposed, seeking.courtesy));
+        let mut regained = seeker.start(seeking, &self.wires.group);
         let mut show =
             Show { is_dirty: seeking.is_dirty, revision: Revision::ZERO, not_before: Instant::now() };
         let mut reached = self.copy.as_ref().map(Copy::reached);
@@ -102,7 +103,11 @@ impl Reactor {
                 biased;
                 () = token.cancelled() => return Turn::End(None),
                 gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
-                result = &mut regained => break result,
+                result = &mut regained => match result {
+                    Ok(result) => break result,
+                    // Its task ends before it has an answer only when everything does.
+                    Err(_) => return Turn::End(None),
+                },
                 Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, seeking).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
@@ -125,18 +130,30 @@ impl Reactor {
         }
     }
 
-    /// Answers one request from what is here.
-    async fn show(&mut self, job: Job, show: &mut Show, seeking: &Seeking) {
+    /// Answers a request, and whatever waits behind it, from what is here: one question to the store serves all.
+    async fn show(&mut self, first: Job, show: &mut Show, seeking: &Seeking) {
+        let mut looks = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            if job.is_change() {
+                job.refuse(seeking.refusal());
+            } else {
+                looks.push(job);
+            }
+            next = if looks.len() < ROUND_LIMIT { self.wires.jobs.try_recv().ok() } else { None };
+        }
         if let Some(copy) = &self.copy
-            && !job.is_change()
+            && !looks.is_empty()
         {
             copy.catch_up().await;
             self.refresh(show);
         }
-        if job.is_change() || show.is_dirty {
-            job.refuse(seeking.refusal());
-        } else {
-            job.run(&mut self.cloud, &mut Round::begin(clock::now()))(Ok(()));
+        for job in looks {
+            if show.is_dirty {
+                job.refuse(seeking.refusal());
+            } else {
+                job.run(&mut self.cloud, &mut Round::begin(clock::now()))(Ok(()));
+            }
         }
     }
 
@@ -185,6 +202,21 @@ struct Seeker {
 }
 
 impl Seeker {
+    /// Tries in a task of its own: what is shown meanwhile must not hold it up. Dropping the answer ends it.
+    fn start(self, seeking: &Seeking, group: &TaskGroup) -> oneshot::Receiver<Result<Regained, Reason>> {
+        let (mut answer, answered) = oneshot::channel();
+        let (is_deposed, courtesy) = (seeking.is_deposed, seeking.courtesy);
+        group.spawn("candidate", OnPanic::StopGroup, async move {
+            let regained = tokio::select! {
+                regained = self.regain(is_deposed, courtesy) => regained,
+                () = answer.closed() => return,
+            };
+            // Nobody wants to lead any more: what was won is given up.
+            let _ = answer.send(regained);
+        });
+        answered
+    }
+
     /// Tries until it succeeds, or until what stands in the engine is not ours to lead with.
     async fn regain(mut self, is_deposed: bool, courtesy: Duration) -> Result<Regained, Reason> {
         self.let_through(courtesy).await;

@@ -53,7 +53,7 @@ fn a_flood_is_bounded_on_disk_counted_exactly_and_cheap() {
     let ended = fixture.block_on(client.wait()).unwrap();
     let bytes: u64 = segments(&fixture).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
     assert!(bytes <= 4 << 20, "{bytes} bytes on disk");
-    assert!(ended.logged.bytes > 8 << 20, "{:?}", ended.logged);
+    assert!(ended.logged.bytes > 4 << 20, "more than may stay was written: {:?}", ended.logged);
     assert_eq!((accounted(&fixture), ended.log_lost), (ended.logged, LogCount::default()));
     let private = kogge_host::memory::footprint(shim).unwrap().private_bytes;
     // Text that no other shim runs just then counts, too; what must not stay is the flood.
