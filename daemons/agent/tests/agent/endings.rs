@@ -57,11 +57,15 @@ async fn a_deaf_task_is_killed_after_its_grace_with_everything_in_it() {
     let deaf = cloud
         .shell("deaf", "trap '' TERM; (trap '' TERM; sleep 1000) & echo ready; while :; do sleep 1; done");
     let deaf = cloud.control.launch(deaf);
-    let polite =
-        cloud.control.launch(cloud.shell("polite", "trap 'exit 0' TERM; while :; do sleep 0.1; done"));
+    let polite = cloud
+        .control
+        .launch(cloud.shell("polite", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done"));
     let pid = cloud.control.running(&deaf).await.pid;
     cloud.control.running(&polite).await;
-    crate::cloud::eventually("it is ready", async || cloud.log(&deaf).await.contains("ready")).await;
+    // Before that, the first process of a container ignores the signal.
+    for task in [&deaf, &polite] {
+        crate::cloud::eventually("it is ready", async || cloud.log(task).await.contains("ready")).await;
+    }
     cloud.control.kill(&deaf, 300);
     cloud.control.kill(&polite, 20_000);
     let status = cloud.control.ended(&deaf).await;
