@@ -97,12 +97,18 @@ impl Membership {
         self.document().settings
     }
 
-    /// This data directory is nobody's any more.
+    /// This data directory is nobody's any more. A key that a crash leaves behind serves the next join.
     pub(super) fn forget(self) -> Result<(), Failure> {
-        let cannot = |error| Failure::new(format!("cannot remove {}: {error}", self.path.display()));
-        std::fs::remove_file(self.path.with_file_name(KEY_FILE))
-            .and_then(|()| std::fs::remove_file(&self.path))
-            .map_err(cannot)
+        let key = self.path.with_file_name(KEY_FILE);
+        for path in [&self.path, &key] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Failure::new(format!("cannot remove {}: {error}", path.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn document(&self) -> Document {
@@ -158,5 +164,26 @@ impl Keeper for Membership {
 
     fn keep_servers<'a>(&'a self, servers: &'a [ServerAddress]) -> BoxFuture<'a, Result<(), Reason>> {
         Box::pin(async move { self.change(|document| document.servers = servers.to_vec()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_is_finished_after_a_crash_in_the_middle() {
+        for remains in [&[FILE, KEY_FILE][..], &[FILE], &[KEY_FILE], &[]] {
+            let directory = tempfile::tempdir().unwrap();
+            for file in remains {
+                std::fs::write(directory.path().join(file), "").unwrap();
+            }
+            let identity =
+                IdentityPem { key: String::new(), certificate: String::new(), authority: String::new() };
+            let document = Document { identity, servers: Vec::new(), settings: Settings::default() };
+            let member = Membership { path: directory.path().join(FILE), document: Mutex::new(document) };
+            member.forget().unwrap();
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        }
     }
 }
