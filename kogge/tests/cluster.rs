@@ -210,3 +210,88 @@ fn g8_servers_take_over_from_each_other_and_no_request_notices() {
         server.stop();
     }
 }
+
+/// Hears which copies live: each says its `KOGGE_FENCE` again and again.
+fn register() -> (u16, std::sync::Arc<std::sync::Mutex<Vec<u64>>>) {
+    use std::io::Read;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let book = std::sync::Arc::clone(&heard);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut line = String::new();
+            let _ = stream.unwrap().read_to_string(&mut line);
+            if let Ok(fence) = line.trim().parse() {
+                book.lock().unwrap().push(fence);
+            }
+        }
+    });
+    (port, heard)
+}
+
+#[test]
+fn g9_a_single_copy_that_is_cut_off_ends_by_itself_before_another_one_lives() {
+    let first = Machine::new("m0");
+    first.ok(&["up", "--detach", "--doors", "ephemeral", "--agents-bind", "127.0.0.1:0", "--name", "m0"]);
+    let agents = [first.joined("a1"), first.joined("a2")];
+    for name in ["a1", "a2"] {
+        first.ok(&["node", "label", name, "copies=yes"]);
+    }
+    first.load_busybox("box:1");
+    let (port, heard) = register();
+    let command = format!("while true; do echo $KOGGE_FENCE | nc 127.0.0.1 {port}; sleep 0.05; done");
+    first.ok(&[
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "ledger",
+        "--single",
+        "--lease",
+        "4s",
+        "--on",
+        "copies=yes",
+        "--network",
+        "host",
+        "--command",
+        &command,
+    ]);
+    assert!(first.fails(&["scale", "ledger=2"]).contains("single"));
+    let before = first.json(&["ps"]);
+    let (holder, pid) = (before[0]["agent"].as_str().unwrap().to_owned(), first.pids(&before)[0]);
+    let lives = || std::path::Path::new(&format!("/proc/{pid}")).exists();
+
+    // Renewed, it outlives its first lease.
+    let begun = Instant::now();
+    wait::until("more than a lease", PATIENCE, || (begun.elapsed() > Duration::from_secs(5)).then_some(()));
+    assert!(lives());
+
+    // Nobody is left on its machine but its supervisor.
+    let agent = agents.iter().find(|agent| agent.name == holder).unwrap();
+    agent.kill();
+    let cut_off = Instant::now();
+    assert!(lives(), "the agent's death alone touches no task");
+    wait::until("its end", PATIENCE, || (!lives()).then_some(()));
+    assert!(cut_off.elapsed() < Duration::from_secs(4), "it lived for {:?}", cut_off.elapsed());
+    let last = heard.lock().unwrap().len();
+    wait::until("a copy elsewhere", PATIENCE, || {
+        let now = first.json(&["ps"]);
+        (now[0]["healthy"] == true && now[0]["agent"] != holder.as_str()).then_some(())
+    });
+    assert!(cut_off.elapsed() > Duration::from_secs(4), "replaced after {:?}", cut_off.elapsed());
+    wait::until("its word", PATIENCE, || (heard.lock().unwrap().len() > last + 3).then_some(()));
+    let fences = heard.lock().unwrap().clone();
+    assert!(fences.is_sorted() && fences.first() < fences.last(), "{fences:?}");
+    assert!(first.ok(&["why", "ledger"]).contains("lease"), "{}", first.ok(&["why", "ledger"]));
+
+    // The machine's agent is back, and there is still one copy.
+    agent.ok(&["agent", "--detach", "--doors", "ephemeral"]);
+    first.agent_is(&holder, "ready");
+    first.healthy("ledger", 1);
+    first.ok(&["destroy", "ledger", "--yes"]);
+    for agent in agents {
+        agent.leave();
+    }
+    first.down();
+}

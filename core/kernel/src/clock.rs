@@ -9,11 +9,13 @@ use kogge_model::time::Timestamp;
 pub(crate) struct Clock {
     wall: Timestamp,
     ahead: Duration,
+    /// What was told of a clock that never jumps.
+    steady: Option<Duration>,
 }
 
 impl Clock {
     pub(crate) const fn new(wall: Timestamp) -> Self {
-        Self { wall, ahead: Duration::ZERO }
+        Self { wall, ahead: Duration::ZERO, steady: None }
     }
 
     /// Takes in what the wall clock says now.
@@ -30,6 +32,16 @@ impl Clock {
     /// The time for deadlines.
     pub(crate) fn now(&self) -> Timestamp {
         self.wall.plus(self.ahead)
+    }
+
+    /// Takes in what a clock says that never jumps, whatever it counts from.
+    pub(crate) const fn observe_steady(&mut self, steady: Duration) {
+        self.steady = Some(steady);
+    }
+
+    /// The time for what must not be early though the wall clock jumps forward.
+    pub(crate) fn steady(&self) -> Timestamp {
+        self.steady.map_or_else(|| self.now(), |steady| Timestamp::ZERO.plus(steady))
     }
 
     /// When the wall clock will show the deadline `at`, if it does not jump again.

@@ -17,6 +17,7 @@
 //! - What is held and offered on an agent never exceeds what it has. A task that was given up holds its resources
 //!   until its agent says that it is over.
 //! - A task's state only moves forward, and each of its updates is acknowledged once its framework has it.
+//! - A single-copy task that nobody hears of is given up only when the last lease it was granted is over (G9).
 //! - An agent's task without a record is left alone (G4). Only explicit orders end a task.
 //! - An agent that is drained gets no offers and so no launches; moving what runs there is its frameworks' matter.
 //!
@@ -34,6 +35,7 @@ mod offer;
 mod plan_accept;
 mod plan_framework;
 mod plan_instruction;
+mod plan_lease;
 mod plan_offer;
 mod plan_order;
 mod plan_register;

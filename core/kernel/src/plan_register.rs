@@ -40,6 +40,11 @@ impl Kernel {
                     self.take_status(status, effects);
                 }
             }
+            ToControl::AskLease { task, run, ticket } => {
+                if self.note_life(&agent, effects) {
+                    self.grant_lease(&agent, (task, run), ticket, effects);
+                }
+            }
             ToControl::Heartbeat => {
                 self.note_life(&agent, effects);
             }
@@ -128,6 +133,9 @@ impl Kernel {
             let record = AgentRecord { info: info.clone(), rules: Rules::default() };
             self.agents.insert(id.clone(), Agent::new(record, Phase::Lost, now));
         }
+        if is_new {
+            self.reclaim_copies(&id);
+        }
         let old = &self.agents[&id];
         let has_changed = old.info != info;
         let is_news = has_changed || !old.phase.is_registered();
@@ -167,7 +175,8 @@ impl Kernel {
             return;
         }
         let since = *task.missing_since.get_or_insert(now);
-        if now.saturating_since(since) >= self.config.missing_after {
+        let is_certain = now.saturating_since(since) >= self.config.missing_after;
+        if is_certain && self.leased_until(id).is_none() {
             self.give_up(id, "its agent does not have it any more".into(), effects);
             self.send_order(id, effects);
         } else {

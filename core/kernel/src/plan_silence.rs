@@ -112,7 +112,7 @@ impl Kernel {
             effects.push(Effect::to_framework(framework, event));
         }
         for task in tasks.iter().filter(|task| self.is_live(task)).cloned().collect::<Vec<_>>() {
-            self.give_up(&task, reason.clone(), effects);
+            self.give_up_in_time(&task, reason.clone(), effects);
         }
         for task in &tasks {
             self.settle_order(task);

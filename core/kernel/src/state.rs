@@ -1,6 +1,7 @@
 //! The kernel's state, and the one door in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId, Term};
 use kogge_model::scheduler::Call;
@@ -53,6 +54,12 @@ impl Kernel {
     /// The kernel as its records left it. Agents are given time to come back before any is judged.
     #[must_use]
     pub fn restore(now: Timestamp, config: Config, records: Records) -> Self {
+        Self::restore_at(now, None, config, records)
+    }
+
+    /// The same, told what a clock says that never jumps; see [`Kernel::observe_steady`].
+    #[must_use]
+    pub fn restore_at(now: Timestamp, steady: Option<Duration>, config: Config, records: Records) -> Self {
         let mut kernel = Self {
             clock: Clock::new(now),
             agents: BTreeMap::new(),
@@ -67,6 +74,9 @@ impl Kernel {
             saved_run: records.highest_run,
             config,
         };
+        if let Some(steady) = steady {
+            kernel.observe_steady(steady);
+        }
         kernel.restore_agents(now, records.agents);
         kernel.restore_frameworks(now, records.frameworks);
         for record in records.tasks {
@@ -116,7 +126,14 @@ impl Kernel {
                 framework.allocated.add(&record.spec.resources);
             }
         }
-        self.tasks.insert(id, task);
+        self.tasks.insert(id.clone(), task);
+        self.presume_lease(&id);
+    }
+
+    /// Tells what a clock says that never jumps and goes on while the machine sleeps, whatever it counts from. Whoever
+    /// has one tells it before each input: the wall clock may jump, and leases must not end early for that.
+    pub const fn observe_steady(&mut self, steady: Duration) {
+        self.clock.observe_steady(steady);
     }
 
     /// Takes in one input and appends what follows from it, in the order of [`Effect::stage`].
@@ -171,6 +188,7 @@ impl Kernel {
                     self.to_offer.insert(agent);
                 }
                 Timer::Order(_, task) => self.repeat_order(&task, effects),
+                Timer::Lease(_, task) => self.judge_lease(&task, effects),
                 Timer::Offer(offer) => self.judge_offer(offer, effects),
                 Timer::Failover(framework) => self.judge_failover(&framework, effects),
             }

@@ -21,6 +21,9 @@ pub(crate) struct Task {
     pub(crate) order: Option<Order>,
     /// Since when its agent has not mentioned it though it should have it.
     pub(crate) missing_since: Option<Timestamp>,
+    /// Of a single-copy task, by the steady clock: until then it may be alive though nobody hears of it. None: this
+    /// leader launched it and has granted it nothing.
+    pub(crate) leased_until: Option<Timestamp>,
 }
 
 /// An unanswered order, launch or kill.
@@ -32,7 +35,13 @@ pub(crate) struct Order {
 
 impl Task {
     pub(crate) fn new(record: TaskRecord) -> Self {
-        Self { record: Arc::new(record), acknowledged: 0, order: None, missing_since: None }
+        Self {
+            record: Arc::new(record),
+            acknowledged: 0,
+            order: None,
+            missing_since: None,
+            leased_until: None,
+        }
     }
 
     pub(crate) fn id(&self) -> &TaskId {

@@ -16,6 +16,8 @@ pub(crate) enum Timer {
     Refusal(AgentId),
     /// Repeat the order about this task. By its run, which costs less to put in order than its id.
     Order(RunId, TaskId),
+    /// Is the single copy of this task dead for certain?
+    Lease(RunId, TaskId),
     /// Has the offer been held for too long?
     Offer(OfferId),
     /// Has the framework come back in time?

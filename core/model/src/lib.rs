@@ -20,6 +20,7 @@ pub mod fault;
 pub mod health;
 pub mod id;
 pub mod image;
+pub mod lease;
 pub mod link;
 pub mod log_record;
 pub mod name;

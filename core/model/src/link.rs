@@ -59,6 +59,15 @@ pub enum ToAgent {
         /// Which update.
         sequence: u64,
     },
+    /// Answers [`ToControl::AskLease`]: the task may live for its lease, counted from when this was asked.
+    GrantLease {
+        /// Whose.
+        task: TaskId,
+        /// Which launch of it.
+        run: RunId,
+        /// Which ask.
+        ticket: u64,
+    },
 }
 
 /// A message from an agent.
@@ -89,6 +98,16 @@ pub enum ToControl {
     },
     /// A task's newest state. Comes again until acknowledged.
     Status(TaskStatus),
+    /// May this single-copy task live on (G9)? Asked before it is started and well before its lease ends; who gets no
+    /// answer asks again, who is refused hears nothing.
+    AskLease {
+        /// Which.
+        task: TaskId,
+        /// Which launch of it.
+        run: RunId,
+        /// Known to the asker alone: a grant counts from when this was asked.
+        ticket: u64,
+    },
     /// I am alive.
     Heartbeat,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::attribute::Constraint;
 use crate::fault::Faults;
 use crate::health::Probe;
+use crate::lease::{LONGEST_LEASE_MS, SHORTEST_LEASE_MS};
 use crate::template::{NetworkMode, TaskTemplate};
 
 /// A service as it stands in the tree.
@@ -101,6 +102,24 @@ impl ServiceSpec {
         if self.is_stopped { 0 } else { self.instances }
     }
 
+    /// Whether there is never to be a second live copy (G9).
+    #[must_use]
+    pub const fn is_single(&self) -> bool {
+        self.template.lease_ms.is_some()
+    }
+
+    /// Healthy instances that a replace must keep. The single copy goes before the next one comes.
+    #[must_use]
+    pub fn min_healthy(&self) -> u32 {
+        if self.is_single() { 0 } else { self.upgrade.min_healthy(self.wish()) }
+    }
+
+    /// Instances that a replace may have in all.
+    #[must_use]
+    pub fn max_total(&self) -> u32 {
+        if self.is_single() { self.wish() } else { self.upgrade.max_total(self.wish()) }
+    }
+
     /// Checks every rule.
     ///
     /// # Errors
@@ -110,6 +129,7 @@ impl ServiceSpec {
         faults.check(self.instances <= 10_000, "instances", || {
             format!("{} is more than 10000", self.instances)
         });
+        self.check_single(&mut faults);
         self.check_upgrade(&mut faults);
         for (i, route) in self.routes.iter().enumerate() {
             faults.check(route.path.starts_with('/'), format!("routes[{i}].path"), || {
@@ -121,6 +141,17 @@ impl ServiceSpec {
         }
         self.template.check(&mut faults);
         faults.finish(())
+    }
+
+    fn check_single(&self, faults: &mut Faults) {
+        let Some(lease_ms) = self.template.lease_ms else { return };
+        faults.check(self.instances <= 1, "instances", || {
+            format!("{} copies of a service that shall have a single one", self.instances)
+        });
+        let bounds = SHORTEST_LEASE_MS..=LONGEST_LEASE_MS;
+        faults.check(bounds.contains(&lease_ms), "template.lease_ms", || {
+            format!("{lease_ms} is not between {} and {} ms", bounds.start(), bounds.end())
+        });
     }
 
     fn check_upgrade(&self, faults: &mut Faults) {
@@ -249,6 +280,19 @@ mod tests {
         let mut spec = ServiceSpec { instances: 1, ..ServiceSpec::default() };
         spec.template.command = Some(Command::Shell("sleep 1".into()));
         assert_eq!(spec.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_single_copy_is_one_and_goes_before_the_next_one_comes() {
+        let mut spec = ServiceSpec { instances: 1, ..ServiceSpec::default() };
+        spec.template.command = Some(Command::Shell("sleep 1".into()));
+        spec.template.lease_ms = Some(20_000);
+        assert_eq!(spec.validate(), Ok(()));
+        assert_eq!((spec.min_healthy(), spec.max_total()), (0, 1));
+        (spec.instances, spec.template.lease_ms) = (2, Some(1_999));
+        let fields: Vec<String> =
+            spec.validate().unwrap_err().0.into_iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, ["instances", "template.lease_ms"]);
     }
 
     #[test]

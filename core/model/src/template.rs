@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::health::HealthCheck;
 use crate::image::ImageRef;
+use crate::lease::Lease;
 use crate::port::Port;
 use crate::resources::{Bytes, CpuMillis};
 
@@ -37,6 +38,10 @@ pub struct TaskTemplate {
     pub kill_grace_ms: u64,
     /// How long requests in flight may take once it gets no new ones.
     pub drain_ms: u64,
+    /// There is never a second live copy (G9): the task's supervisor ends it this long after the cluster last granted it
+    /// time. None: an ordinary task, which runs on whoever can be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// Raised by `kogge restart`: replaces the instances though nothing else has changed.
     pub restart_count: u64,
 }
@@ -55,6 +60,7 @@ impl Default for TaskTemplate {
             health: None,
             kill_grace_ms: 10_000,
             drain_ms: 30_000,
+            lease_ms: None,
             restart_count: 0,
         }
     }
@@ -80,6 +86,12 @@ impl TaskTemplate {
     #[must_use]
     pub const fn drain(&self) -> Duration {
         Duration::from_millis(self.drain_ms)
+    }
+
+    /// What holds if there is to be a single copy.
+    #[must_use]
+    pub fn lease(&self) -> Option<Lease> {
+        self.lease_ms.map(Lease::new)
     }
 }
 

@@ -10,7 +10,12 @@ use rand_core::{Rng as _, SeedableRng as _};
 pub(crate) struct Chance {
     pub(crate) probes: Jitter,
     pub(crate) sends: Jitter,
+    pub(crate) tickets: Tickets,
 }
+
+/// Numbers that no other process has drawn.
+#[derive(Debug, Clone)]
+pub(crate) struct Tickets(ChaCha8Rng);
 
 /// Makes waits uneven, so that many nodes do not act in step.
 #[derive(Debug, Clone)]
@@ -21,9 +26,15 @@ impl Chance {
         let stream = |number| {
             let mut rng = ChaCha8Rng::from_seed(seed);
             rng.set_stream(number);
-            Jitter(rng)
+            rng
         };
-        Self { probes: stream(1), sends: stream(2) }
+        Self { probes: Jitter(stream(1)), sends: Jitter(stream(2)), tickets: Tickets(stream(3)) }
+    }
+}
+
+impl Tickets {
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.0.next_u64()
     }
 }
 

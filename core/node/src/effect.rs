@@ -8,6 +8,7 @@ use kogge_model::decision::Decision;
 use kogge_model::id::{RunId, TaskId};
 use kogge_model::link::ToControl;
 use kogge_model::task::TaskSpec;
+use kogge_model::time::Timestamp;
 
 use crate::record::{AgentRecord, TaskRecord};
 
@@ -30,6 +31,14 @@ pub enum Effect {
         run: RunId,
         /// What to run.
         spec: Arc<TaskSpec>,
+    },
+    /// A single-copy task must be dead by then, however the agent fares: its supervisor is to see to it. Comes before its
+    /// start and again with each renewal; an earlier time than the last one never comes.
+    Lease {
+        /// Which.
+        task: TaskId,
+        /// Its end, by the clock that the node is given.
+        until: Timestamp,
     },
     /// Give up a start in progress. Its answer still comes; it may be that it started after all.
     CancelStart(TaskId),

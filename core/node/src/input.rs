@@ -55,6 +55,11 @@ pub enum Input {
         /// Processes of the task that the kernel killed for lack of memory; the first one need not be among them.
         oom_kills: u64,
     },
+    /// The task's supervisor has told it to end because its lease is over, or has ended it. [`Input::Exited`] follows.
+    LeaseEnded {
+        /// Whose.
+        task: TaskId,
+    },
     /// The task's supervisor does not answer any more.
     ShimLost {
         /// Whose.

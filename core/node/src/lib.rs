@@ -33,6 +33,7 @@ mod explain;
 mod node;
 mod plan_collect;
 mod plan_health;
+mod plan_lease;
 mod plan_link;
 mod plan_recovery;
 mod plan_start;

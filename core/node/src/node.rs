@@ -76,6 +76,7 @@ impl Node {
             Input::Exited { task, exit, at, oom_kills } => {
                 self.exited(now, &task, (exit, at, oom_kills), effects);
             }
+            Input::LeaseEnded { task } => self.lease_ended(now, &task, effects),
             Input::ShimLost { task, reason } => self.shim_lost(now, &task, reason, effects),
             Input::Gone { task } => self.gone(now, &task, effects),
             Input::ProbeResult { task, number, result } => self.probed(now, &task, number, result, effects),
@@ -90,7 +91,8 @@ impl Node {
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
         let of_tasks = self.tasks.values().filter_map(|task| {
-            [self.send_due(task), Self::stop_due(task), Self::probe_due(task)].into_iter().flatten().min()
+            let own = [self.send_due(task), Self::stop_due(task), Self::probe_due(task), self.ask_due(task)];
+            own.into_iter().flatten().min()
         });
         of_tasks.chain(self.link.due()).chain(self.collect_due).min()
     }
@@ -98,6 +100,7 @@ impl Node {
     /// Does everything that is due.
     fn advance(&mut self, now: Timestamp, effects: &mut Effects) {
         self.keep_link(now, effects);
+        self.ask_leases(now, effects);
         self.start_queued(now, effects);
         self.escalate(now, effects);
         self.probe(now, effects);

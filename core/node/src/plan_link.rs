@@ -72,6 +72,7 @@ impl Node {
             ToAgent::Acknowledge { task, run, sequence } => {
                 self.acknowledge(now, (&task, run), sequence, effects);
             }
+            ToAgent::GrantLease { task, run, ticket } => self.lease_granted((&task, run), ticket, effects),
         }
     }
 
@@ -99,6 +100,7 @@ impl Node {
         if matches!(self.link, Link::Registering { .. }) {
             self.link = Link::Registered { heartbeat_due: now.plus(self.config.heartbeat) };
             self.resend_all(now);
+            self.ask_all_leases(now);
         }
     }
 

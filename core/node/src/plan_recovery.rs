@@ -11,6 +11,7 @@ use crate::effect::Effects;
 use crate::explain;
 use crate::input::Found;
 use crate::node::Node;
+use crate::plan_lease::Tenure;
 use crate::record::{Recorded, StopOrder, TaskRecord};
 use crate::state::{Alive, Phase, Resend, StopStage, Stopping, Task, Watch};
 
@@ -38,6 +39,7 @@ impl Node {
             is_acknowledged: record.is_acknowledged,
             resend: Resend::at(record.at),
             phase,
+            tenure: Tenure::default(),
         };
         self.tasks.insert(record.task, task);
     }

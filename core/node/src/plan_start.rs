@@ -12,6 +12,7 @@ use kogge_model::time::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::explain;
 use crate::node::Node;
+use crate::plan_lease::Tenure;
 use crate::record::Recorded;
 use crate::state::{Alive, Phase, Resend, StopStage, Task, Watch};
 
@@ -64,6 +65,7 @@ impl Node {
             is_acknowledged: false,
             resend: Resend::at(now),
             phase: Phase::Queued,
+            tenure: Tenure::default(),
         }
     }
 
@@ -81,12 +83,12 @@ impl Node {
     /// Starts those whose turn it is.
     pub(crate) fn start_queued(&mut self, now: Timestamp, effects: &mut Effects) {
         let mut starting = self.tasks.values().filter(|task| task.is_starting()).count();
+        self.queue.retain(|id| self.tasks.get(id).is_some_and(|task| matches!(task.phase, Phase::Queued)));
         while starting < self.config.max_starting {
-            let Some(id) = self.queue.pop_front() else { return };
-            let Some(task) = self.tasks.get_mut(&id).filter(|task| matches!(task.phase, Phase::Queued))
-            else {
-                continue;
-            };
+            // Whoever still waits for a lease lets the others through.
+            let Some(place) = self.queue.iter().position(|id| self.tasks[id].may_start(now)) else { return };
+            let id = self.queue.remove(place).expect("its place was just found");
+            let task = self.tasks.get_mut(&id).expect("only known tasks are in the queue");
             task.phase = Phase::Starting;
             let text = format!("{} of {} starts under way", starting + 1, self.config.max_starting);
             effects.push(Effect::Start { run: task.run, spec: task.known_spec().clone() });

@@ -177,6 +177,30 @@ impl Node {
         self.end(now, id, (at, outcome, Some(exit)), reason, effects);
     }
 
+    /// The supervisor ends the task, or has ended it, for want of the cluster's word. That is told as an order.
+    pub(crate) fn lease_ended(&mut self, now: Timestamp, id: &TaskId, effects: &mut Effects) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let is_alive = match task.phase {
+            Phase::Running(_) | Phase::Starting => true,
+            Phase::Recovering => !matches!(task.told, Recorded::Stopping(_)),
+            Phase::Queued | Phase::Stopping(_) | Phase::Vanishing { .. } | Phase::Ended { .. } => false,
+        };
+        let Some(lease) = task.lease().filter(|_| is_alive) else { return };
+        let text = format!(
+            "cut off from the cluster for longer than its lease of {} ms",
+            lease.length().as_millis()
+        );
+        let why =
+            Reason::new(text).with_hint("a single copy is stopped so that it can be replaced elsewhere");
+        // Its supervisor sees to the rest.
+        let grace_ms = task.known_spec().template.kill_grace_ms;
+        let order = StopOrder { why, grace_ms, kill_at: now.plus(Duration::from_millis(grace_ms)) };
+        if !matches!(task.phase, Phase::Recovering) {
+            task.phase = Phase::Stopping(Stopping { order: order.clone(), stage: StopStage::Asked });
+        }
+        self.tell_stopping(now, id, order, effects);
+    }
+
     /// The supervisor is gone; the process may live on without it.
     pub(crate) fn shim_lost(&mut self, now: Timestamp, id: &TaskId, reason: Reason, effects: &mut Effects) {
         let Some(task) = self.tasks.get(id) else { return };

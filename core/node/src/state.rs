@@ -9,6 +9,7 @@ use kogge_model::reason::Reason;
 use kogge_model::task::{Outcome, Running, TaskSpec, TaskStatus};
 use kogge_model::time::Timestamp;
 
+use crate::plan_lease::Tenure;
 use crate::record::{Recorded, StopOrder, TaskRecord};
 
 /// One task: what was told about it, and what this machine is doing about it.
@@ -29,6 +30,7 @@ pub(crate) struct Task {
     pub(crate) is_acknowledged: bool,
     pub(crate) resend: Resend,
     pub(crate) phase: Phase,
+    pub(crate) tenure: Tenure,
 }
 
 /// What the machine is doing about a task. Finer than what is told.

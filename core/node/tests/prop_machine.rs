@@ -22,6 +22,7 @@ use proptest::prelude::*;
 
 const TASKS: u8 = 5;
 const MAX_STARTING: usize = 2;
+const LEASE: Duration = Duration::from_secs(20);
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// What may happen next; the number picks the task.
@@ -85,6 +86,8 @@ struct Machine {
     /// The newest update control has got of each task.
     heard: BTreeMap<TaskId, TaskStatus>,
     started: BTreeMap<TaskId, u32>,
+    /// What was granted through the present agent process.
+    leases: BTreeMap<TaskId, Timestamp>,
     is_connected: bool,
 }
 
@@ -111,10 +114,11 @@ fn config(boot: u32) -> NodeConfig {
 fn spec(task: u8) -> Arc<TaskSpec> {
     let check = HealthCheck::new(Probe::Command { argv: vec!["true".into()] });
     let health = task.is_multiple_of(2).then_some(check);
+    let lease_ms = task.is_multiple_of(3).then_some(20_000);
     Arc::new(TaskSpec {
         task: id(task),
         instance: None,
-        template: Arc::new(TaskTemplate { health, ..TaskTemplate::default() }),
+        template: Arc::new(TaskTemplate { health, lease_ms, ..TaskTemplate::default() }),
         resources: Resources::default(),
         ports: Vec::new(),
         env: BTreeMap::new(),
@@ -136,6 +140,7 @@ impl Machine {
             told: BTreeMap::new(),
             heard: BTreeMap::new(),
             started: BTreeMap::new(),
+            leases: BTreeMap::new(),
             is_connected: false,
         }
     }
@@ -272,6 +277,7 @@ impl Machine {
         self.really.retain(|_, really| *really != Really::Starting);
         self.cancelled.clear();
         self.probes.clear();
+        self.leases.clear();
         let records = self.disk.values().cloned().collect();
         self.node = Node::restore(config(boot), [4; 32], self.agent.clone(), records);
         let waiting: Vec<TaskId> = self.node.recovering().cloned().collect();
@@ -313,9 +319,23 @@ impl Machine {
             }
             Effect::Start { spec, .. } => {
                 assert!(self.disk.contains_key(&spec.task), "{} starts before it is kept", spec.task);
+                let lease = self.leases.get(&spec.task);
+                let may_live =
+                    spec.template.lease_ms.is_none() || lease.is_some_and(|until| *until > self.now);
+                assert!(may_live, "{} starts without a lease", spec.task);
                 let before = self.really.insert(spec.task.clone(), Really::Starting);
                 assert_eq!(before, None, "{} starts twice", spec.task);
                 *self.started.entry(spec.task.clone()).or_default() += 1;
+            }
+            Effect::Lease { task, until } => {
+                assert!(until <= self.now.plus(LEASE), "{task} may live for longer than its lease");
+                let before = self.leases.insert(task.clone(), until);
+                assert!(before.is_none_or(|before| before < until), "the lease of {task} shrinks");
+            }
+            // Every fourth ask is lost.
+            Effect::Send(ToControl::AskLease { ticket, .. }) if ticket % 4 == 0 => {}
+            Effect::Send(ToControl::AskLease { task, run, ticket }) => {
+                self.say(ToAgent::GrantLease { task, run, ticket });
             }
             Effect::CancelStart(task) => drop(self.cancelled.insert(task)),
             Effect::Signal { task, signal: StopSignal::Kill } => {

@@ -131,7 +131,7 @@ impl Services {
         self.services.values().filter(|service| {
             let Some(version) = service.version() else { return false };
             let wish = version.spec.wish();
-            version.spec.upgrade.max_total(wish) > wish && !self.balance.resting.contains_key(service.id())
+            version.spec.max_total() > wish && !self.balance.resting.contains_key(service.id())
         })
     }
 

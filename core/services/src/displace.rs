@@ -128,7 +128,7 @@ fn has_place(service: &Service, number: u32, table: &mut OfferTable) -> bool {
 
 /// Healthy ones that may go before others come.
 fn spare(service: &Service) -> u32 {
-    let least = service.version().map_or(0, |version| version.spec.upgrade.min_healthy(service.wish()));
+    let least = service.version().map_or(0, |version| version.spec.min_healthy());
     service.tally().healthy().saturating_sub(least)
 }
 
@@ -139,7 +139,7 @@ fn needs_scout(service: &Service) -> bool {
     if tally.leaving > 0 || spare(service) == 0 || moving_for_drain(service).next().is_none() {
         return false;
     }
-    let is_full = tally.total() >= version.spec.upgrade.max_total(tally.wish);
+    let is_full = tally.total() >= version.spec.max_total();
     let is_blocked = service.instances.values().any(|instance| match &instance.phase {
         Phase::Waiting(waiting) => waiting.shortfall.is_some(),
         Phase::Live(_) | Phase::Draining { .. } | Phase::Killing { .. } => false,

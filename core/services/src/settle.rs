@@ -221,7 +221,7 @@ impl Services {
 /// The puzzle that a service poses.
 fn puzzle(service: &Service) -> Puzzle {
     let wish = service.wish();
-    let policy = service.version().map(|version| version.spec.upgrade.clone()).unwrap_or_default();
+    let spec = service.version().map(|version| &version.spec);
     let members = service.instances.values().map(|instance| Member {
         number: instance.number(),
         kind: match service.is_wanted(instance.version) || can_renew(service, instance) {
@@ -237,8 +237,8 @@ fn puzzle(service: &Service) -> Puzzle {
     });
     Puzzle {
         wish,
-        min_healthy: policy.min_healthy(wish),
-        max_total: policy.max_total(wish),
+        min_healthy: spec.map_or(0, |spec| spec.min_healthy()),
+        max_total: spec.map_or(0, |spec| spec.max_total()),
         members: members.collect(),
     }
 }

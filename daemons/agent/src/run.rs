@@ -191,7 +191,7 @@ async fn assemble(
         orders: Some(link.from_control),
         records,
         outbox: to_outbox,
-        hands: Hands::new(Arc::clone(&machine)),
+        hands: Hands::new(Arc::clone(&machine), clock),
         decisions: decisions.clone(),
         is_idle,
     };

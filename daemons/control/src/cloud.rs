@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kogge_discovery::{Discovery, RoutingTable};
+use kogge_host::clock;
 use kogge_kernel::Kernel;
 use kogge_model::caller::Origin;
 use kogge_model::decision::Decision;
 use kogge_model::id::{AgentId, ClusterId, FrameworkId, RunId, TaskId, Term};
-use kogge_model::link::FromAgent;
+use kogge_model::link::{FromAgent, ToAgent};
 use kogge_model::name::{AppId, DEFAULT_ENVIRONMENT, ServiceId};
 use kogge_model::reason::Reason;
 use kogge_model::scheduler::{Call, Event};
@@ -192,6 +193,8 @@ impl Cloud {
     fn ask_kernel(&mut self, input: kogge_kernel::Input, words: &mut VecDeque<Word>, round: &mut Round) {
         use kogge_kernel::Effect;
         let mut effects = Vec::new();
+        // Read anew: what is heard may have been said after the round began.
+        self.kernel.observe_steady(clock::since_boot());
         self.kernel.handle(round.now, input, &mut effects);
         for effect in effects {
             match effect {
@@ -211,7 +214,12 @@ impl Cloud {
                 }
                 Effect::SaveHighestRun(run) => round.batch.put(keys::RUN_COUNTER.into(), &run),
                 Effect::ToFramework { framework, event } => self.pass_on(&framework, event, words, round),
-                Effect::ToAgent { agent, message } => round.outbox.push((agent, message)),
+                Effect::ToAgent { agent, message } => {
+                    if matches!(message, ToAgent::GrantLease { .. }) {
+                        round.batch.put(keys::LAST_GRANT.into(), &round.now);
+                    }
+                    round.outbox.push((agent, message));
+                }
                 Effect::StepDown(reason) => round.abdication = Some(reason),
                 Effect::Explain(decision) => self.note(decision, round),
             }

@@ -10,6 +10,7 @@
 //! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
 //! | `tree/revision/<20 digits>` | a revision |
 //! | `kernel/{agent,framework,task}/<id>`, `kernel/run` | the kernel's records |
+//! | `kernel/lease` | when leases of single-copy tasks were last granted |
 //! | `services/{service,instance}/<path>` | the records of `services` |
 //! | `ended/<service path>/<slot>` | the last ended tasks of a service, a ring |
 //! | `why/<service path>/<slot>` | the last decisions about a service, a ring |
@@ -46,6 +47,8 @@ pub(crate) const AGENTS: &str = "kernel/agent/";
 pub(crate) const TASKS: &str = "kernel/task/";
 pub(crate) const FRAMEWORKS: &str = "kernel/framework/";
 pub(crate) const RUN_COUNTER: &str = "kernel/run";
+/// Written so that leases are granted by nobody but the leader: every write of a round is guarded by its election.
+pub(crate) const LAST_GRANT: &str = "kernel/lease";
 pub(crate) const INSTANCES: &str = "services/instance/";
 pub(crate) const SERVICES: &str = "services/service/";
 pub(crate) const ENDED: &str = "ended/";

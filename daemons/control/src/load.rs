@@ -160,7 +160,7 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
         framework: services_config.framework.framework.clone(),
         tree,
         services: Services::restore(now, services_config, seed, service_records)?,
-        kernel: Kernel::restore(now, kernel_config, kernel_records),
+        kernel: Kernel::restore_at(now, Some(clock::since_boot()), kernel_config, kernel_records),
         // Terms grow by more than a leader makes tables, so whoever leads later goes on beyond them.
         discovery: Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS)),
         journal: Journal::restore(image.records(keys::DECISIONS)?),

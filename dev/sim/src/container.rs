@@ -22,6 +22,8 @@ pub(crate) struct Container {
     pub(crate) healthy_from: Timestamp,
     /// And fail again until then.
     pub(crate) ill_until: Timestamp,
+    /// Its supervisor ends it then.
+    pub(crate) lease_until: Option<Timestamp>,
     /// It was told to end.
     pub(crate) is_asked_to_end: bool,
 }
@@ -50,6 +52,7 @@ impl Container {
             has_shim: true,
             healthy_from: Timestamp::ZERO,
             ill_until: Timestamp::ZERO,
+            lease_until: None,
             is_asked_to_end: false,
         }
     }

@@ -1,6 +1,7 @@
 //! A machine: the true core of its agent, a disk that survives it, and containers that survive both.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use kogge_model::agent::AgentInfo;
 use kogge_model::attribute::Attributes;
@@ -35,7 +36,14 @@ pub(crate) struct Machine {
     /// What of the disk survives a loss of power for certain.
     synced: Disk,
     pub(crate) containers: BTreeMap<TaskId, Container>,
+    /// Ends of leases that the agent's process knows, by its clock.
+    pub(crate) leases: BTreeMap<TaskId, Timestamp>,
+    /// Its steady clock is so many millionths too fast.
+    pub(crate) drift_ppm: i64,
 }
+
+/// All clocks agree then. What began before 1970 would be hard to tell apart from never.
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_secs(1_000_000);
 
 /// How large a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +99,16 @@ pub(crate) fn info(index: usize, size: Size) -> AgentInfo {
     }
 }
 
+fn scaled(at: Timestamp, of: i64, by: i64) -> Timestamp {
+    let micros = i128::try_from(at.saturating_since(BEGINNING).as_micros()).unwrap_or(i128::MAX);
+    let micros = micros.saturating_mul(of.into()) / i128::from(by);
+    if at < BEGINNING {
+        at
+    } else {
+        BEGINNING.plus(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)))
+    }
+}
+
 impl Machine {
     pub(crate) fn new(index: usize, size: Size) -> Self {
         Self {
@@ -106,6 +124,8 @@ impl Machine {
             has_lost_writes: false,
             synced: Disk::default(),
             containers: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            drift_ppm: 0,
         }
     }
 
@@ -113,10 +133,20 @@ impl Machine {
         agent_id(self.index)
     }
 
+    /// What its clock says at `now`.
+    pub(crate) fn clock(&self, now: Timestamp) -> Timestamp {
+        scaled(now, 1_000_000 + self.drift_ppm, 1_000_000)
+    }
+
+    /// When its clock says `at`, or a moment later.
+    pub(crate) fn truly(&self, at: Timestamp) -> Timestamp {
+        scaled(at, 1_000_000, 1_000_000 + self.drift_ppm).plus(Duration::from_micros(2))
+    }
+
     /// When its agent wants to be woken.
     pub(crate) fn next_wakeup(&self) -> Option<Timestamp> {
         let node = self.node.as_ref()?;
-        let due = if self.unread.is_empty() { node.next_wakeup()? } else { self.paused_until };
+        let due = if self.unread.is_empty() { self.truly(node.next_wakeup()?) } else { self.paused_until };
         Some(due.max(self.paused_until))
     }
 
@@ -132,6 +162,7 @@ impl Machine {
         inputs.push(node::Input::LinkUp);
         self.process += 1;
         self.unread.clear();
+        self.leases.clear();
         self.node = Some(agent);
         inputs
     }
@@ -182,6 +213,12 @@ impl Machine {
             }
             _ => unreachable!("only what is to be persisted is written"),
         }
+    }
+
+    /// The lease that `task` lives on.
+    pub(crate) fn lease_of(&self, task: &TaskId) -> Duration {
+        let spec = self.disk.tasks.get(task).and_then(|record| record.spec.as_ref());
+        spec.and_then(|spec| spec.template.lease()).map(|lease| lease.length()).unwrap_or_default()
     }
 
     /// Containers that are there: on their way up or running.

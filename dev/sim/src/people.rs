@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use kogge_model::attribute::Constraint;
 use kogge_model::health::{HealthCheck, Probe};
+use kogge_model::lease::SHORTEST_LEASE_MS;
 use kogge_model::name::ServiceId;
 use kogge_model::port::Port;
 use kogge_model::resources::{Bytes, CpuMillis};
@@ -68,7 +69,13 @@ pub(crate) fn command(
 /// How many instances there is room for, whatever happens.
 fn most(spec: &ServiceSpec) -> u32 {
     let is_unique = |constraint: &Constraint| matches!(constraint, Constraint::Unique { .. });
-    if spec.constraints.iter().any(is_unique) { MOST_UNIQUE } else { MOST_INSTANCES }
+    if spec.is_single() {
+        1
+    } else if spec.constraints.iter().any(is_unique) {
+        MOST_UNIQUE
+    } else {
+        MOST_INSTANCES
+    }
 }
 
 fn one(id: ServiceId, spec: Option<ServiceSpec>) -> Wishes {
@@ -135,6 +142,10 @@ fn spec(chance: &mut Chance, behaviour: Behaviour, is_tight: bool) -> ServiceSpe
             spec.upgrade.min_healthy_percent = spec.upgrade.min_healthy_percent.min(50);
         }
         _ => {}
+    }
+    if chance.is(250) {
+        spec.instances = 1;
+        spec.template.lease_ms = Some(SHORTEST_LEASE_MS + chance.below(6_000));
     }
     behave(&mut spec, behaviour);
     spec

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_kernel::{self as kernel, Effect, Input, Kernel, TaskRecord};
 use kogge_model::attribute::Constraint;
@@ -45,6 +46,12 @@ pub enum Trick {
     KillUnknown,
     /// Orders go out before they are persisted.
     SendFirst,
+    /// Supervisors do not end their tasks when a lease is over.
+    DeafSupervisors,
+    /// The leader's clock for leases runs four times too fast.
+    HastyLeader,
+    /// A lease counts from when it was granted, however late the grant comes.
+    LateGrants,
     /// Nobody goes back when services ask for it.
     NeverRollBack,
     /// Services never hear which agents are to be left.
@@ -109,6 +116,22 @@ impl Sabotage {
         (self.trick == Trick::OfferStaysOpen && is_accept).then(|| kernel.clone())
     }
 
+    /// What the leader's steady clock says.
+    pub(crate) fn steady(&self, now: Timestamp) -> Duration {
+        let time = now.saturating_since(machine::BEGINNING);
+        if self.trick == Trick::HastyLeader { time * 4 } else { time }
+    }
+
+    /// Whether supervisors let leases pass.
+    pub(crate) fn lets_leases_pass(&self) -> bool {
+        self.trick == Trick::DeafSupervisors
+    }
+
+    /// Until when an agent lets a task live.
+    pub(crate) fn twist_lease(&self, now: Timestamp, until: Timestamp, length: Duration) -> Timestamp {
+        if self.trick == Trick::LateGrants { now.plus(length) } else { until }
+    }
+
     /// Whether nobody goes back when services ask for it.
     pub(crate) fn is_deaf_to_roll_backs(&self) -> bool {
         self.trick == Trick::NeverRollBack
@@ -133,6 +156,9 @@ impl Sabotage {
             }),
             Trick::OffersOfDrained => self.offer_drained(effects),
             Trick::None
+            | Trick::DeafSupervisors
+            | Trick::HastyLeader
+            | Trick::LateGrants
             | Trick::BlindFitCheck
             | Trick::OfferStaysOpen
             | Trick::LaunchTwice

@@ -1,6 +1,7 @@
 //! The control plane without its process: kernel and services talk in memory, then everything is committed, then sent.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use kogge_kernel::{self as kernel, Kernel};
 use kogge_model::id::{AgentId, ClusterId, FrameworkId, RevisionId, TaskId, Term};
@@ -58,7 +59,7 @@ pub(crate) struct Watchers<'a> {
 impl Server {
     /// A server that takes over from what the store has.
     pub(crate) fn boot(
-        now: Timestamp,
+        (now, steady): (Timestamp, Duration),
         cluster: ClusterId,
         seed: [u8; 32],
         store: &Store,
@@ -66,7 +67,12 @@ impl Server {
         let (config, term) = (services::Config::default(), Term(store.term));
         Ok(Self {
             framework: config.framework.framework.clone(),
-            kernel: Kernel::restore(now, kernel::Config::new(cluster.clone(), term), store.kernel_records()),
+            kernel: Kernel::restore_at(
+                now,
+                Some(steady),
+                kernel::Config::new(cluster.clone(), term),
+                store.kernel_records(),
+            ),
             services: Services::restore(now, config, seed, store.service_records())?,
             tree: store.tree.clone(),
             instances: store.instances.clone(),
@@ -182,6 +188,7 @@ impl Server {
         let mut effects = Vec::new();
         let input = watchers.sabotage.twist_input(input);
         let before = watchers.sabotage.before(&self.kernel, &input);
+        self.kernel.observe_steady(watchers.sabotage.steady(now));
         self.kernel.handle(now, input.clone(), &mut effects);
         watchers.sabotage.twist_effects(&input, &mut effects);
         watchers.checks.after_kernel(&input, &effects, self.kernel.view());

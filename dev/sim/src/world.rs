@@ -10,7 +10,7 @@ use kogge_node as node;
 
 use crate::chance::{Chance, Purpose};
 use crate::check::Checks;
-use crate::machine::{Machine, Size};
+use crate::machine::{BEGINNING, Machine, Size};
 use crate::network::Network;
 use crate::sabotage::{Sabotage, Trick};
 use crate::scenario::Scenario;
@@ -58,6 +58,8 @@ pub(crate) enum Change {
     Ends { code: i32 },
     /// It ends because it was told to.
     Obeys { signal: i32 },
+    /// The lease of a single copy may be over.
+    LeaseEnds,
 }
 
 /// Everything.
@@ -113,9 +115,6 @@ pub struct Tally {
     pub simulated_ms: u64,
 }
 
-/// What began before 1970 would be hard to tell apart from never.
-const BEGINNING: Timestamp = Timestamp::from_secs(1_000_000);
-
 macro_rules! note {
     ($world:expr, $($text:tt)*) => {
         $world.trace.note($world.now, &format_args!($($text)*))
@@ -155,6 +154,8 @@ impl World {
         world.schedule.at(world.now, Event::BootServer);
         for machine in 0..scenario.machines {
             let late = world.chances.faults.millis(0, 2_000);
+            world.machines[machine].drift_ppm =
+                i64::try_from(world.chances.faults.below(20_001)).expect("small") - 10_000;
             world.schedule.at(world.now.plus(late), Event::BootAgent { machine });
         }
         world.schedule.at(world.now.plus(Duration::from_secs(1)), Event::Command);

@@ -87,6 +87,10 @@ impl World {
     fn kill_shim(&mut self, machine: usize) {
         let Some(task) = self.any_running(machine) else { return };
         let Some(container) = self.machines[machine].containers.get_mut(&task) else { return };
+        if container.lease_until.is_some() {
+            // Nobody else enforces a lease: that both a supervisor and its agent fail at once is not promised.
+            return;
+        }
         container.has_shim = false;
         let process = self.machines[machine].process;
         let reason = "its supervisor does not answer".into();

@@ -49,13 +49,13 @@ impl World {
     }
 
     fn tell_awake_node(&mut self, index: usize, input: node::Input) {
-        let now = self.now;
+        let (now, clock) = (self.now, self.machines[index].clock(self.now));
         let Some(agent) = &mut self.machines[index].node else { return };
         if matches!(input, node::Input::LinkUp | node::Input::LinkDown) {
             self.trace.note(now, &format_args!("m{index}: {input:?}"));
         }
         let mut effects = Vec::new();
-        agent.handle(now, input, &mut effects);
+        agent.handle(clock, input, &mut effects);
         let crash = if effects.is_empty() { None } else { self.crash_point(effects.len()) };
         let steps = crash.unwrap_or(effects.len());
         for effect in effects.into_iter().take(steps) {
@@ -83,6 +83,7 @@ impl World {
             .collect();
         for task in fresh {
             self.checks.after_start(&task);
+            self.checks.is_single(&self.machines, index, &task);
         }
         self.schedule.at(self.now.plus(down), Event::BootAgent { machine: index });
     }
@@ -96,6 +97,12 @@ impl World {
                 }
             }
             Effect::Start { run, spec } => self.start(index, run, spec),
+            Effect::Lease { task, until } => {
+                let now = self.machines[index].clock(self.now);
+                let until = self.sabotage.twist_lease(now, until, self.machines[index].lease_of(&task));
+                self.machines[index].leases.insert(task.clone(), until);
+                self.keep_lease(index, &task);
+            }
             Effect::CancelStart(task) => {
                 if let Some(container) = self.machines[index].containers.get_mut(&task)
                     && let State::Starting { is_cancelled } = &mut container.state
@@ -153,8 +160,25 @@ impl World {
         };
         let time = self.chances.containers.millis(low, high);
         self.machines[index].containers.insert(task.clone(), container);
-        self.schedule_change(index, task, time, Change::Started);
+        self.schedule_change(index, task.clone(), time, Change::Started);
+        self.keep_lease(index, &task);
         self.checks.machine(&self.machines[index]);
+    }
+
+    /// The supervisor, if there is one, hears of the newest lease.
+    fn keep_lease(&mut self, index: usize, task: &TaskId) {
+        let machine = &mut self.machines[index];
+        let Some(until) = machine.leases.get(task).map(|until| machine.truly(*until)) else { return };
+        let Some(container) = machine.containers.get_mut(task).filter(|container| container.is_present())
+        else {
+            return;
+        };
+        if container.lease_until.is_some_and(|known| known <= self.now) {
+            return;
+        }
+        let until = container.lease_until.map_or(until, |known| known.max(until));
+        container.lease_until = Some(until);
+        self.schedule_change(index, task.clone(), until.saturating_since(self.now), Change::LeaseEnds);
     }
 
     fn schedule_change(&mut self, machine: usize, task: TaskId, time: Duration, change: Change) {
@@ -207,14 +231,25 @@ impl World {
             (Change::Obeys { signal }, State::Running { .. }) => {
                 self.exit(index, task, Exit::Signal { signal })
             }
+            (Change::LeaseEnds, State::Running { .. })
+                if container.lease_until.is_some_and(|until| until <= self.now) =>
+            {
+                if !self.sabotage.lets_leases_pass() {
+                    let process = self.machines[index].process;
+                    let input = node::Input::LeaseEnded { task: task.clone() };
+                    self.schedule.at(self.now, Event::ToNode { machine: index, process, input });
+                    self.exit(index, task, Exit::Signal { signal: 9 });
+                }
+            }
             _ => {}
         }
     }
 
     fn come_up(&mut self, index: usize, task: &TaskId, is_cancelled: bool) {
         let now = self.now;
-        let is_stopped = is_cancelled && self.chances.containers.is(500);
+        let is_given_up = is_cancelled && self.chances.containers.is(500);
         let Some(container) = self.machines[index].containers.get_mut(task) else { return };
+        let is_stopped = is_given_up || container.lease_until.is_some_and(|until| until <= now);
         let behaviour = container.behaviour;
         if is_stopped || !behaviour.can_start() {
             let reason = if is_stopped { "cancelled" } else { "the image is broken" };
@@ -227,6 +262,7 @@ impl World {
         container.healthy_from = now.plus(self.chances.containers.millis(0, 2_000));
         let State::Running { pid, started_at } = container.state else { return };
         self.checks.after_start(task);
+        self.checks.is_single(&self.machines, index, task);
         let ip = std::net::IpAddr::from([172, 16, 0, 2]);
         self.answer(index, 0, 1, node::Input::Started { task: task.clone(), pid, started_at, ip });
         if behaviour == Behaviour::Crashes {

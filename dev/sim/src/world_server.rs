@@ -25,7 +25,8 @@ impl World {
         self.store.term += 1;
         let seed = self.chances.cores.seed();
         self.checks.server_boots(&self.store);
-        match Server::boot(self.now, self.cluster.clone(), seed, &self.store) {
+        let times = (self.now, self.sabotage.steady(self.now));
+        match Server::boot(times, self.cluster.clone(), seed, &self.store) {
             Ok(server) => self.server = Some(server),
             Err(error) => return self.checks.fail(format!("restart: the server cannot take over: {error}")),
         }
@@ -199,6 +200,7 @@ fn word(message: &ToAgent) -> String {
         ToAgent::Kill { task, run, grace_ms, reason } => {
             format!("kill {task} of run {run} within {grace_ms:?} ms: {reason}")
         }
+        ToAgent::GrantLease { task, .. } => format!("grant a lease to {task}"),
         ToAgent::Acknowledge { task, sequence, .. } => format!("acknowledge {task} {sequence}"),
     }
 }
@@ -226,6 +228,7 @@ fn word_of_agent(message: &ToControl) -> String {
                 status.reason
             )
         }
+        ToControl::AskLease { task, .. } => format!("asks for a lease of {task}"),
         ToControl::Heartbeat => "heartbeat".into(),
     }
 }

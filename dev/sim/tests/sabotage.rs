@@ -84,3 +84,18 @@ fn a_drain_that_nobody_hears_of_is_caught() {
 fn offers_of_a_drained_agent_are_caught() {
     check(Trick::OffersOfDrained, "drain: ");
 }
+
+#[test]
+fn a_supervisor_that_enforces_no_lease_is_caught() {
+    check(Trick::DeafSupervisors, "single: ");
+}
+
+#[test]
+fn a_leader_that_does_not_wait_for_leases_is_caught() {
+    check(Trick::HastyLeader, "single: ");
+}
+
+#[test]
+fn a_lease_that_counts_from_its_grant_is_caught() {
+    check(Trick::LateGrants, "single: ");
+}

@@ -29,6 +29,8 @@ impl DeployArgs {
             is_root_read_only: limits.read_only.then_some(true),
             kill_grace_ms: upgrade.kill_grace.map(|span| span.millis()),
             drain_ms: upgrade.drain.map(|span| span.millis()),
+            single: upgrade.single.then_some(true).or(upgrade.no_single.then_some(false)),
+            lease_ms: upgrade.lease.map(|span| span.millis()),
             constraints: self.place.constraints(),
             hosts: some(&self.network.hosts),
             min_healthy_percent: upgrade.min_healthy,

@@ -140,7 +140,7 @@ impl From<io::Error> for Failure {
 }
 
 /// Options of `kogge deploy` by the last word of the fields they set.
-const DEPLOY_OPTIONS: [(&str, &str); 20] = [
+const DEPLOY_OPTIONS: [(&str, &str); 21] = [
     ("name", "--name"),
     ("image", "--image"),
     ("command", "--command"),
@@ -159,6 +159,7 @@ const DEPLOY_OPTIONS: [(&str, &str); 20] = [
     ("min_healthy_percent", "--min-healthy"),
     ("max_surge_percent", "--max-surge"),
     ("deadline_ms", "--deadline"),
+    ("lease_ms", "--lease"),
     ("kill_grace_ms", "--kill-grace"),
     ("drain_ms", "--drain"),
 ];

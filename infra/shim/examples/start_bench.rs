@@ -55,6 +55,7 @@ impl Place {
             state_root: self.root.join("state"),
             logs: LogLimits::default(),
             engine,
+            lease: None,
         };
         config.save(&dir)?;
         Ok(dir)

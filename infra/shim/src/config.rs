@@ -35,6 +35,21 @@ pub struct ShimConfig {
     /// Which runtime sets the container up.
     #[serde(default)]
     pub engine: EngineKind,
+    /// Of a single-copy task: the shim ends it when this is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseTerms>,
+}
+
+/// How long a single-copy task may live without further word. Times count since the machine was started, on a clock
+/// that goes on while it sleeps ([`kogge_host::clock::since_boot`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseTerms {
+    /// It is dead by then, in ms since the boot, unless the lease is renewed.
+    pub until_ms: u64,
+    /// So many ms before the end it is asked to end.
+    pub notice_ms: u64,
+    /// So many ms before the end it is killed.
+    pub dying_ms: u64,
 }
 
 /// How the root file system is made. All mounts happen in the shim's own mount namespace: the host's mount

@@ -44,6 +44,11 @@ pub struct DeployRequest {
     pub kill_grace_ms: Option<u64>,
     /// How long requests in flight may take once an instance gets no new ones.
     pub drain_ms: Option<u64>,
+    /// Whether there is never to be a second live copy, also when the network is cut. Price: a copy that is cut off from
+    /// the cluster for longer than its lease is stopped.
+    pub single: Option<bool>,
+    /// Length of the lease of a single copy.
+    pub lease_ms: Option<u64>,
     /// `KEY=VALUE`, `KEY!=VALUE`, `unique:KEY`, `spread:KEY`.
     pub constraints: Option<Vec<String>>,
     /// Host names beside the default one.

@@ -5,6 +5,7 @@ use crate::attribute::Constraint;
 use crate::fault::{Fault, Faults};
 use crate::health::{HealthCheck, Probe};
 use crate::image::ImageRef;
+use crate::lease::DEFAULT_LEASE_MS;
 use crate::name::ServiceId;
 use crate::port::Port;
 use crate::resources::{Bytes, CpuMillis};
@@ -48,6 +49,7 @@ impl DeployRequest {
         set(&mut spec.upgrade.deadline_ms, self.deadline_ms);
         set(&mut spec.upgrade.no_progress_ms, self.no_progress_ms);
         self.place(&mut spec, &mut faults);
+        self.fence(&mut spec.template, &mut faults);
         self.run(&mut spec.template, image, &mut faults);
         self.listen(&mut spec.template, &mut faults);
         if let Some(health) = &self.health {
@@ -57,6 +59,20 @@ impl DeployRequest {
             faults.0.extend(more.0);
         }
         faults.finish(spec)
+    }
+
+    fn fence(&self, template: &mut TaskTemplate, faults: &mut Faults) {
+        match self.single {
+            Some(true) => drop(template.lease_ms.get_or_insert(DEFAULT_LEASE_MS)),
+            Some(false) => template.lease_ms = None,
+            None => {}
+        }
+        match &mut template.lease_ms {
+            Some(lease_ms) => set(lease_ms, self.lease_ms),
+            None => faults.check(self.lease_ms.is_none(), "lease_ms", || {
+                "is for a single copy only: ask for that too".to_owned()
+            }),
+        }
     }
 
     fn place(&self, spec: &mut ServiceSpec, faults: &mut Faults) {
@@ -239,6 +255,25 @@ mod tests {
         assert_eq!(spec.template.env.keys().collect::<Vec<_>>(), ["B"]);
         assert_eq!(spec.template.health.as_ref().map(check_text).as_deref(), Some("/up"));
         assert_eq!(spec.template.health.map(|check| check.grace_ms), Some(1));
+    }
+
+    #[test]
+    fn a_single_copy_stays_one_until_it_is_taken_back() {
+        let request = |single, lease_ms| DeployRequest {
+            command: Some("x".into()),
+            single,
+            lease_ms,
+            ..Default::default()
+        };
+        let lease = |spec: &ServiceSpec| spec.template.lease_ms;
+        let first = request(Some(true), None).onto(None, None).unwrap();
+        assert_eq!(lease(&first), Some(20_000));
+        let second = request(None, Some(5_000)).onto(Some(&first), None).unwrap();
+        assert_eq!(lease(&second), Some(5_000));
+        let third = request(Some(true), None).onto(Some(&second), None).unwrap();
+        assert_eq!(lease(&third), Some(5_000));
+        assert_eq!(lease(&request(Some(false), None).onto(Some(&third), None).unwrap()), None);
+        assert_eq!(fields(request(None, Some(5_000)).onto(None, None).unwrap_err()), ["lease_ms"]);
     }
 
     #[test]

@@ -59,6 +59,8 @@ struct Bench {
     agent: AgentRecord,
     records: BTreeMap<TaskId, TaskRecord>,
     probes: BTreeMap<TaskId, u64>,
+    /// Of all asks for a lease, in order.
+    tickets: Vec<u64>,
     next_run: u64,
 }
 
@@ -77,13 +79,13 @@ fn config(boot: u32) -> NodeConfig {
     NodeConfig { max_starting: 2, kept_ended: 2, ..NodeConfig::new(info(), format!("boot-{boot}")) }
 }
 
-fn spec(task: &str, has_health: bool) -> Arc<TaskSpec> {
+fn spec(task: &str, has_health: bool, lease_ms: Option<u64>) -> Arc<TaskSpec> {
     let port = Port::new(80).unwrap();
     let health = has_health.then(|| HealthCheck::new(Probe::Http { path: "/up".into(), port: 0 }));
     Arc::new(TaskSpec {
         task: TaskId::new(task),
         instance: None,
-        template: Arc::new(TaskTemplate { health, ..TaskTemplate::default() }),
+        template: Arc::new(TaskTemplate { health, lease_ms, ..TaskTemplate::default() }),
         resources: Resources::default(),
         ports: vec![PortBinding { host_port: Port::new(31_000).unwrap(), container_port: port }],
         env: BTreeMap::new(),
@@ -101,6 +103,7 @@ impl Bench {
             agent: AgentRecord::default(),
             records: BTreeMap::new(),
             probes: BTreeMap::new(),
+            tickets: Vec::new(),
             next_run: 1,
         }
     }
@@ -166,6 +169,7 @@ impl Bench {
                 Effect::SaveAgent(record) => self.agent = record.clone(),
                 Effect::Save(record) => drop(self.records.insert(record.task.clone(), (**record).clone())),
                 Effect::Forget(task) => drop(self.records.remove(task)),
+                Effect::Send(ToControl::AskLease { ticket, .. }) => self.tickets.push(*ticket),
                 Effect::Probe { task, number, .. } => drop(self.probes.insert(task.clone(), *number)),
                 _ => {}
             }
@@ -194,6 +198,7 @@ impl Bench {
                 Input::Exited { task: id(task), exit: exit(how), at: self.now, oom_kills: 0 }
             }
             ["shim-lost", task, ..] => Input::ShimLost { task: id(task), reason: reason(2) },
+            ["lease-ended", task] => Input::LeaseEnded { task: id(task) },
             ["gone", task] => Input::Gone { task: id(task) },
             ["probed", task, "ok"] => self.probed(task, None, Ok(())),
             ["probed", task, "fail", ..] => self.probed(task, None, Err(reason(3))),
@@ -227,7 +232,14 @@ impl Bench {
             ["launch", task, run, more @ ..] => {
                 let run = RunId(run.parse().unwrap());
                 self.next_run = run.0 + 1;
-                ToAgent::Launch { run, spec: spec(task, more == ["health"]) }
+                let lease_ms = (more == ["single"]).then_some(20_000);
+                ToAgent::Launch { run, spec: spec(task, more == ["health"], lease_ms) }
+            }
+            ["grant", task, back @ ..] => {
+                let back: usize = back.first().map_or(0, |text| text.parse().unwrap());
+                let ticket = self.tickets[self.tickets.len() - 1 - back];
+                let run = self.records[&TaskId::new(task)].run;
+                ToAgent::GrantLease { task: TaskId::new(task), run, ticket }
             }
             ["kill", task, run, why @ ..] => {
                 let grace_ms = why[0].strip_prefix("grace=").map(|ms| ms.parse().unwrap());
@@ -295,6 +307,8 @@ fn render(effect: &Effect) -> String {
             format!("register {cluster} [{}]", tasks.join(", "))
         }
         Effect::Send(ToControl::Status(status)) => format!("status {}: {}", short(status), status.reason),
+        Effect::Lease { task, until } => format!("lease {task} {}", until.as_micros() / 1_000 % 1_000_000),
+        Effect::Send(ToControl::AskLease { task, .. }) => format!("ask-lease {task}"),
         Effect::Send(ToControl::Heartbeat) => "heartbeat".to_owned(),
         Effect::Collect(task) => format!("collect {task}"),
         Effect::Explain(decision) => {

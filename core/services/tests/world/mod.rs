@@ -115,8 +115,6 @@ impl World {
     fn check_decision(&self, healthy_before: &BTreeMap<TaskId, ServiceId>, effects: &Effects) {
         let healthy = self.healthy_tasks();
         for service in self.services.iter() {
-            let wish = service.wish();
-            let policy = service.version().map(|version| version.spec.upgrade.clone()).unwrap_or_default();
             let of =
                 |tasks: &BTreeMap<TaskId, ServiceId>| tasks.values().filter(|id| *id == service.id()).count();
             let stopped = service.instances.values().filter(|instance| {
@@ -124,7 +122,8 @@ impl World {
                 let was = instance.attempt().is_some_and(|a| healthy_before.contains_key(&a.task));
                 instance.is_leaving() && was && is_kernel_healthy
             });
-            let least = usize::try_from(policy.min_healthy(wish)).unwrap();
+            let least =
+                usize::try_from(service.version().map_or(0, |version| version.spec.min_healthy())).unwrap();
             assert!(
                 stopped.count() == 0 || of(&healthy) >= least,
                 "{} fell to {} healthy, the minimum is {least}",
@@ -141,7 +140,7 @@ impl World {
                 continue;
             };
             let (id, total) = (service.id(), service.instances.len());
-            let most = service.version().map_or(0, |version| version.spec.upgrade.max_total(service.wish()));
+            let most = service.version().map_or(0, |version| version.spec.max_total());
             assert!(total <= usize::try_from(most).unwrap(), "{id} grew to {total}, the maximum is {most}");
         }
         self.check_order_of_records(effects);

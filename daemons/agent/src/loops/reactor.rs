@@ -177,7 +177,9 @@ fn is_nameable(order: &ToAgent) -> bool {
     match order {
         ToAgent::Launch { spec, .. } => crate::dirs::is_nameable(&spec.task),
         ToAgent::Kill { task, .. } => crate::dirs::is_nameable(task),
-        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } => true,
+        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } | ToAgent::GrantLease { .. } => {
+            true
+        }
     }
 }
 

@@ -19,6 +19,8 @@ use crate::sentence;
 pub(crate) enum StartError {
     #[error("its start was given up")]
     Cancelled,
+    #[error("cut off from the cluster for longer than the lease of its single copy")]
+    LeaseOver,
     #[error("cannot make its directory")]
     Directory(#[source] std::io::Error),
     #[error("cannot clear away what an earlier start left")]

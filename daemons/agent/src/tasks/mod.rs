@@ -3,6 +3,7 @@
 
 mod container;
 mod error;
+mod lease;
 mod locks;
 mod note;
 mod recover;
@@ -29,6 +30,7 @@ use kogge_shim::client::{Client, ShimProgram};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::AgentConfig;
 use crate::dirs::{Dirs, TaskDirs};
 use crate::loops::probe;
@@ -63,6 +65,8 @@ pub(crate) struct Machine {
     releases: Semaphore,
     /// Tasks whose last processes are being killed.
     vanishing: Mutex<BTreeSet<TaskId>>,
+    /// Ends of the leases of single-copy tasks, since the machine's start.
+    leases: Mutex<BTreeMap<TaskId, Duration>>,
 }
 
 /// The means that a machine is made of.
@@ -100,6 +104,7 @@ impl Machine {
             probes: Semaphore::new(PARALLEL_PROBES),
             releases: Semaphore::new(PARALLEL_RELEASES),
             vanishing: Mutex::default(),
+            leases: Mutex::default(),
         })
     }
 
@@ -138,13 +143,14 @@ impl Machine {
 /// Carries out what the node wants done. Returns at once; the work goes on in the group.
 pub(crate) struct Hands {
     machine: Arc<Machine>,
+    clock: Clock,
     /// Starts in progress that can still be given up.
     starts: BTreeMap<TaskId, CancellationToken>,
 }
 
 impl Hands {
-    pub(crate) const fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, starts: BTreeMap::new() }
+    pub(crate) const fn new(machine: Arc<Machine>, clock: Clock) -> Self {
+        Self { machine, clock, starts: BTreeMap::new() }
     }
 
     /// # Panics
@@ -153,6 +159,11 @@ impl Hands {
         let machine = Arc::clone(&self.machine);
         match effect {
             Effect::Start { run, spec } => self.start(machine, run, spec),
+            Effect::Lease { task, until } => {
+                let until = self.clock.since_boot(until);
+                machine.note_lease(&task, until);
+                self.machine.spawn("renew the lease of", &task.clone(), machine.renew(task, until));
+            }
             Effect::CancelStart(task) => {
                 if let Some(token) = self.starts.remove(&task) {
                     token.cancel();
@@ -166,6 +177,7 @@ impl Hands {
             }
             Effect::Release(task) => {
                 self.starts.remove(&task);
+                machine.forget_lease(&task);
                 self.machine.spawn("release", &task.clone(), machine.release(task));
             }
             Effect::Probe { task, number, target, timeout } => {

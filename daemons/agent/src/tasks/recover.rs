@@ -47,6 +47,9 @@ impl Machine {
                 Found::Running { pid: pong.pid, started_at: pong.started_at, ip }
             }
             Ok(Recovered::Ended(ended)) => {
+                if ended.is_lease_over {
+                    self.mailbox.tell(Input::LeaseEnded { task: task.clone() }).await;
+                }
                 Found::Exited { exit: ended.exit, at: ended.ended_at, oom_kills: ended.oom_kills }
             }
             Ok(Recovered::Lost(why)) => Found::Lost { reason: Reason::new(why) },

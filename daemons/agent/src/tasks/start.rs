@@ -96,7 +96,10 @@ impl Machine {
         self.take_ports(spec).await?;
         tokio::fs::create_dir_all(&dirs.bundle).await.map_err(StartError::Directory)?;
         let (files, place) = tokio::try_join!(self.files(spec, dirs), self.place(spec))?;
-        let config = self.shim_config(run, spec, dirs, files.rootfs.clone());
+        let config = ShimConfig {
+            lease: self.lease_terms(spec)?,
+            ..self.shim_config(run, spec, dirs, files.rootfs.clone())
+        };
         let stop_signal = files.image.as_ref().and_then(|image| image.config.stop_signal.as_deref());
         let note = Note { stop_signal: stop_signal::number(stop_signal), ip: place.ip };
         let names = names(spec, &place);
@@ -246,6 +249,7 @@ impl Machine {
             state_root: self.dirs.state.clone(),
             logs: LogLimits::default(),
             engine: EngineKind::default(),
+            lease: None,
         }
     }
 

@@ -15,6 +15,13 @@ use crate::sentence;
 /// Before a supervisor that hung up on us is asked again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How the watch over a task came to its end.
+enum Ended {
+    Exited(Box<EndedTask>),
+    /// Its supervisor is gone.
+    Lost(Reason),
+}
+
 impl Machine {
     /// Tells the node when `task` ends, or its supervisor does. Ends early with the agent; the task runs on.
     pub(super) async fn watch(self: Arc<Self>, task: TaskId) {
@@ -23,24 +30,34 @@ impl Machine {
             ended = self.end_of(&task) => ended,
             () = token.cancelled() => return,
         };
-        self.mailbox.tell(ended).await;
+        if let Ended::Exited(ended) = &ended
+            && ended.is_lease_over
+        {
+            self.mailbox.tell(Input::LeaseEnded { task: task.clone() }).await;
+        }
+        self.mailbox
+            .tell(match ended {
+                Ended::Exited(ended) => exited(&task, &ended),
+                Ended::Lost(reason) => Input::ShimLost { task, reason },
+            })
+            .await;
     }
 
-    async fn end_of(&self, task: &TaskId) -> Input {
+    async fn end_of(&self, task: &TaskId) -> Ended {
         let shim = self.shim(task);
         loop {
             match shim.wait().await {
-                Ok(ended) => return exited(task, &ended),
+                Ok(ended) => return Ended::Exited(Box::new(ended)),
                 Err(error) => tracing::debug!(%task, error = sentence::of(&error), "the supervisor hung up"),
             }
             match client::recover(shim.dir()).await {
-                Ok(Recovered::Ended(ended)) => return exited(task, &ended),
+                Ok(Recovered::Ended(ended)) => return Ended::Exited(ended),
                 Ok(Recovered::Lost(why)) => {
-                    return Input::ShimLost { task: task.clone(), reason: Reason::new(why) };
+                    return Ended::Lost(Reason::new(why));
                 }
                 Err(error) => {
                     let reason = Reason::new(format!("its supervisor's files cannot be read: {error}"));
-                    return Input::ShimLost { task: task.clone(), reason };
+                    return Ended::Lost(reason);
                 }
                 Ok(Recovered::Running(..)) => tokio::time::sleep(RETRY).await,
             }

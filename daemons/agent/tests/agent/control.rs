@@ -85,6 +85,7 @@ impl Control {
                 tasks.into_iter().for_each(|status| self.take(status));
             }
             ToControl::Status(status) => self.take(status),
+            ToControl::AskLease { task, run, ticket } => self.say(ToAgent::GrantLease { task, run, ticket }),
             ToControl::Heartbeat => {}
         }
     }

@@ -23,8 +23,8 @@ pub(super) fn bounds(
                 .collect()
         };
         let (was, is) = (of(before), of(after));
-        minimum(service, &was, &is, spec.upgrade.min_healthy(spec.wish()))?;
-        maximum(service, &was, &is, spec.upgrade.max_total(spec.wish()))?;
+        minimum(service, &was, &is, spec.min_healthy())?;
+        maximum(service, &was, &is, spec.max_total())?;
     }
     Ok(())
 }

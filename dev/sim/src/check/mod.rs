@@ -8,6 +8,7 @@ mod copies;
 mod drain;
 mod offers;
 mod settled;
+mod single;
 
 use std::collections::BTreeMap;
 
@@ -96,6 +97,11 @@ impl Checks {
     /// A container's process runs.
     pub(crate) fn after_start(&mut self, task: &kogge_model::id::TaskId) {
         self.copies.after_start(task);
+    }
+
+    /// A copy of a single-copy service may have come to life.
+    pub(crate) fn is_single(&mut self, machines: &[Machine], machine: usize, task: &kogge_model::id::TaskId) {
+        self.note(single::no_second_copy(machines, machine, task));
     }
 
     /// Containers of a machine changed.

@@ -90,7 +90,10 @@ fn answer(order: ToAgent) -> Option<TaskStatus> {
             let ended = Ended { at: clock::now(), outcome: Outcome::Killed, exit: None };
             Some(status(task, run, 2, TaskState::Ended(ended)))
         }
-        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } => None,
+        ToAgent::Registered
+            | ToAgent::Unknown
+            | ToAgent::Acknowledge { .. }
+            | ToAgent::GrantLease { .. } => None,
     }
 }
 

@@ -148,6 +148,15 @@ pub struct UpgradeArgs {
     /// Go back when it is not done by then [default: 10m]
     #[arg(long, value_name = "TIME")]
     pub deadline: Option<Span>,
+    /// Never a second live copy: one that is cut off from the cluster for longer than its lease is stopped
+    #[arg(long, overrides_with = "no_single")]
+    pub single: bool,
+    /// An ordinary service again
+    #[arg(long, overrides_with = "single")]
+    pub no_single: bool,
+    /// Length of the lease of a single copy [default: 20s]
+    #[arg(long, value_name = "TIME")]
+    pub lease: Option<Span>,
     /// Between the stop signal and SIGKILL [default: 10s]
     #[arg(long, value_name = "TIME")]
     pub kill_grace: Option<Span>,

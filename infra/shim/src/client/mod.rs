@@ -113,6 +113,14 @@ impl Client {
         self.order(Request::Resume).await
     }
 
+    /// Lets a single-copy task live until so many ms after the machine was started.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; refused when its lease is over, or it lives on none.
+    pub async fn renew(&self, until_ms: u64) -> Result<(), ClientError> {
+        self.order(Request::Renew { until_ms }).await
+    }
+
     /// What the task uses now.
     ///
     /// # Errors

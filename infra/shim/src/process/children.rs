@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use super::connection::Pending;
 use super::ending::{exit_of, verdict};
 use super::supervisor::{Supervisor, Task};
+use super::tenancy::Tenancy;
 use crate::protocol::{Answer, EndedTask, PROTOCOL_VERSION};
 use crate::sys;
 
@@ -74,7 +75,11 @@ impl Supervisor {
         let started_at = *started_at;
         let oom_kills = self.cgroup.oom_kills().unwrap_or(0);
         self.logs.drain();
-        let (exit, reason) = verdict(exit, oom_kills, self.asked_signal);
+        let (exit, mut reason) = verdict(exit, oom_kills, self.asked_signal);
+        let is_lease_over = self.tenancy.as_ref().is_some_and(Tenancy::is_over);
+        if is_lease_over {
+            reason = format!("cut off from the cluster for longer than its lease ({reason})");
+        }
         let ended = EndedTask {
             v: PROTOCOL_VERSION,
             task: self.config.task.clone(),
@@ -85,6 +90,7 @@ impl Supervisor {
             exit,
             reason,
             oom_kills,
+            is_lease_over,
             logged: self.logs.logged(),
             log_lost: self.logs.lost(),
         };

@@ -23,6 +23,7 @@ mod pace;
 mod prepare;
 mod requests;
 mod supervisor;
+mod tenancy;
 
 use std::io::Write as _;
 use std::path::Path;

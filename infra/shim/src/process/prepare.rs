@@ -18,6 +18,7 @@ use super::logs::Logs;
 use super::mounts::{self, MountError};
 use super::output::OutputPipe;
 use super::supervisor::Supervisor;
+use super::tenancy::Tenancy;
 use crate::cgroup::Cgroup;
 use crate::config::{ConfigError, ShimConfig};
 use crate::engine::Container;
@@ -76,12 +77,24 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
         .map_err(PrepareError::system("make the runtime's state directory"))?;
     let (container, engine) = (Container::of(&config), config.engine.engine());
     let container = if forbids_swap { container.without_swap(cgroup.clone()) } else { container };
+    let tenancy = config.lease.map(Tenancy::new).transpose().map_err(PrepareError::system("make a timer"))?;
     let helper = Helper::start(|| {
         let pid = engine.start(&container, stdio)?;
         Ok::<_, crate::engine::EngineError>(crate::engine::Joined { pid, terminal: None })
     });
     let helper = helper.map_err(PrepareError::system("start a helper"))?;
-    Ok(Supervisor::new(dir.to_owned(), config, container, cgroup, lock, signals, listener, logs, helper))
+    Ok(Supervisor::new(
+        dir.to_owned(),
+        config,
+        container,
+        cgroup,
+        lock,
+        signals,
+        listener,
+        logs,
+        helper,
+        tenancy,
+    ))
 }
 
 /// A session of its own, orphans of the task come here, and signals are read, not suffered.

@@ -11,6 +11,7 @@ use super::connection::Pending;
 use super::exec::{Exec, ExecStage, plan_joining};
 use super::helper::Helper;
 use super::supervisor::{REMOVE_PATIENCE, Supervisor, Task};
+use super::tenancy::{Eviction, Tenancy};
 use crate::protocol::{
     Answer, ExecRequest, Failure, Fault, KillScope, LimitChange, PROTOCOL_VERSION, Request, RequestLine,
     TaskStats,
@@ -38,6 +39,7 @@ impl Supervisor {
             Request::Kill { signal, scope } => done(self.kill(signal, scope)),
             Request::Pause => done(self.set_paused(true)),
             Request::Resume => done(self.set_paused(false)),
+            Request::Renew { until_ms } => done(self.renew(until_ms)),
             Request::Stats => Ok(self.stats().map_or_else(Answer::Failed, Answer::Stats)),
             Request::Update(change) => done(self.update(&change)),
             Request::Exec(exec) => self.exec(id, exec, fds),
@@ -106,6 +108,39 @@ impl Supervisor {
         self.cgroup.freeze(is_paused).map_err(system(if is_paused { "pause" } else { "resume" }))?;
         self.is_paused = is_paused;
         Ok(())
+    }
+
+    fn renew(&mut self, until_ms: u64) -> Result<(), Failure> {
+        let Some(tenancy) = &mut self.tenancy else {
+            return Err(Failure::new(Fault::WrongState, "the task lives on no lease"));
+        };
+        match tenancy.renew(until_ms).map_err(system("set the timer"))? {
+            true => Ok(()),
+            false => Err(Failure::new(Fault::WrongState, "the task's lease is over")),
+        }
+    }
+
+    /// Ends a single-copy task in time, whoever else is there to do it.
+    pub(super) fn keep_lease(&mut self) {
+        if matches!(self.task, Task::Ended(_)) {
+            return;
+        }
+        let Some(eviction) = self.tenancy.as_mut().and_then(Tenancy::due) else { return };
+        match (eviction, &self.task) {
+            (Eviction::Ask, Task::Running { pid, .. }) => {
+                self.asked_signal = Some(Signal::SIGTERM as i32);
+                let _ = sys::signal_child(*pid, Signal::SIGTERM as i32);
+            }
+            (Eviction::Ask, Task::Starting(_) | Task::Ended(_)) => {}
+            (Eviction::Kill, _) => {
+                self.asked_signal = Some(Signal::SIGKILL as i32);
+                let _ = self.cgroup.kill_all();
+                if self.is_paused {
+                    // On v1 the frozen die only when thawed.
+                    let _ = self.set_paused(false);
+                }
+            }
+        }
     }
 
     fn stats(&self) -> Result<TaskStats, Failure> {

@@ -19,6 +19,7 @@ use super::exec::{Exec, ExecStage};
 use super::helper::Helper;
 use super::logs::Logs;
 use super::prepare::leave_stdout;
+use super::tenancy::Tenancy;
 use super::{mounts, tell_spawner};
 use crate::cgroup::Cgroup;
 use crate::config::ShimConfig;
@@ -58,6 +59,8 @@ pub(super) struct Supervisor {
     /// When the task is killed because the shim itself was told to end.
     pub(super) kill_at: Option<Instant>,
     pub(super) is_terminating: bool,
+    /// Of a single-copy task.
+    pub(super) tenancy: Option<Tenancy>,
     pub(super) save_at: Option<Instant>,
     _lock: OwnedFd,
 }
@@ -78,6 +81,7 @@ pub(super) enum Task {
 /// What woke the loop.
 #[derive(Debug, Clone, Copy)]
 enum Wake {
+    Lease,
     Signals,
     Listener,
     Report,
@@ -97,6 +101,7 @@ impl Supervisor {
         listener: UnixListener,
         logs: Logs,
         helper: Helper,
+        tenancy: Option<Tenancy>,
     ) -> Self {
         Self {
             dir,
@@ -117,6 +122,7 @@ impl Supervisor {
             early: Vec::new(),
             kill_at: None,
             is_terminating: false,
+            tenancy,
             save_at: None,
             _lock: lock,
         }
@@ -128,6 +134,8 @@ impl Supervisor {
             for wake in self.wait() {
                 match wake {
                     Wake::Signals => self.read_signals(),
+                    // Looked at in every round.
+                    Wake::Lease => {}
                     Wake::Listener => self.accept(),
                     Wake::Report => self.collect_reports(),
                     Wake::Output(index) => self.logs.read(index),
@@ -155,6 +163,10 @@ impl Supervisor {
         next = [next, later].into_iter().flatten().min();
         let mut wakes = vec![Wake::Signals, Wake::Listener];
         let mut fds = vec![readable(self.signals.as_fd()), readable(self.listener.as_fd())];
+        if let (Some(tenancy), false) = (&self.tenancy, matches!(self.task, Task::Ended(_))) {
+            wakes.push(Wake::Lease);
+            fds.push(readable(tenancy.timer()));
+        }
         for (index, pipe) in output {
             wakes.push(Wake::Output(index));
             fds.push(readable(pipe));
@@ -184,6 +196,7 @@ impl Supervisor {
 
     /// Everything that is due by time or by what has just happened.
     fn keep_time(&mut self, now: Instant) -> Result<(), String> {
+        self.keep_lease();
         self.logs.flush_late(now);
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;

@@ -32,6 +32,9 @@ pub struct EndedTask {
     pub reason: String,
     /// Processes of the task that the kernel killed for lack of memory; the first one need not be among them.
     pub oom_kills: u64,
+    /// Whether its shim told it to end because its lease was over.
+    #[serde(default)]
+    pub is_lease_over: bool,
     /// What it wrote altogether.
     pub logged: LogCount,
     /// What of that could not be kept because writing failed.

@@ -47,6 +47,11 @@ pub enum Request {
     Pause,
     /// Thaws them.
     Resume,
+    /// A single-copy task may live until then. Answered by `done`, or by `failed` when its end has begun.
+    Renew {
+        /// In ms since the machine was started; see [`crate::config::LeaseTerms`].
+        until_ms: u64,
+    },
     /// Answered by `stats`.
     Stats,
     /// Changes limits of the running task.

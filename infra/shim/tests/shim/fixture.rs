@@ -55,6 +55,7 @@ impl Fixture {
             state_root: root.path().join("state"),
             logs: LogLimits::default(),
             engine: EngineKind::Libcontainer,
+            lease: None,
         };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

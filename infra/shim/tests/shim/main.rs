@@ -11,6 +11,7 @@ mod fixture;
 mod host_root;
 mod isolation;
 mod latency;
+mod lease;
 mod lifecycle;
 mod limits;
 mod logs;

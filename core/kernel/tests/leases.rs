@@ -1,0 +1,177 @@
+//! Single-copy tasks (G9): given up only when they are dead for certain.
+
+mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kogge_model::id::RunId;
+use kogge_model::link::{ToAgent, ToControl};
+use kogge_model::task::{Outcome, TaskSpec, TaskState};
+use world::{World, agent, ended, running, size, spec, task};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn single(name: &str) -> TaskSpec {
+    let mut spec = spec(name, 600, &[]);
+    Arc::make_mut(&mut spec.template).lease_ms = Some(20_000);
+    spec
+}
+
+fn run(world: &World, name: &str) -> RunId {
+    world.kernel.view().task(&task(name)).expect("it is on record").status.run
+}
+
+/// Asks for the lease of `t`; whether it was granted.
+fn ask(world: &mut World, ticket: u64) -> bool {
+    let run = run(world, "t");
+    world.forget_words();
+    world.say("m", ToControl::AskLease { task: task("t"), run, ticket });
+    let grant = ToAgent::GrantLease { task: task("t"), run, ticket };
+    world.orders.contains(&(agent("m"), grant))
+}
+
+/// A single copy that runs on `m` and was granted a lease just now, and an idle agent `n`.
+fn with_copy() -> World {
+    let mut world = World::new();
+    world.subscribe("a");
+    world.register("m", size(1000, &[]));
+    world.launch("a", vec![single("t")]);
+    world.register("n", size(1000, &[]));
+    assert!(ask(&mut world, 1));
+    world.status("m", "t", 1, running());
+    world.acknowledge("a", "t", 1);
+    world.forget_words();
+    world
+}
+
+#[test]
+fn g9_a_single_copy_of_a_lost_agent_is_given_up_when_its_lease_is_over() {
+    let mut world = with_copy();
+    world.pass(SECOND * 21, &["n"]);
+    assert!(world.updates("a").is_empty());
+    let wait = world.decisions.iter().find(|decision| decision.starts_with("wait: "));
+    assert!(wait.is_some_and(|text| text.contains("lease of 20 s")), "{:?}", world.decisions);
+    world.pass(SECOND * 2, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+}
+
+#[test]
+fn g9_it_is_given_up_at_once_when_its_agent_says_that_it_is_over() {
+    let mut world = with_copy();
+    world.pass(SECOND * 8, &["n"]);
+    let status = world.status_of("m", "t", 2, ended(Outcome::Killed));
+    world.register_with("m", size(1000, &[]), vec![status], &[]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 2, "killed")]);
+}
+
+#[test]
+fn g9_an_agent_that_returns_in_time_keeps_its_copy_and_its_lease_goes_on() {
+    let mut world = with_copy();
+    world.pass(SECOND * 15, &["n"]);
+    assert!(!ask(&mut world, 2), "a lost agent has to register first");
+    let status = world.status_of("m", "t", 1, running());
+    world.register_with("m", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
+    assert!(ask(&mut world, 3));
+    world.pass(SECOND * 21, &["n"]);
+    assert!(world.updates("a").is_empty(), "the last lease counts");
+    world.pass(SECOND * 2, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+    assert!(!ask(&mut world, 4));
+}
+
+#[test]
+fn g9_a_copy_that_was_given_up_is_granted_nothing() {
+    let mut world = with_copy();
+    world.pass(SECOND * 23, &["n"]);
+    let status = world.status_of("m", "t", 1, running());
+    world.register_with("m", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
+    assert!(!ask(&mut world, 2));
+}
+
+#[test]
+fn g9_a_copy_that_was_granted_nothing_never_ran_and_is_given_up_with_its_agent() {
+    let mut world = World::new();
+    world.subscribe("a");
+    world.register("m", size(1000, &[]));
+    world.launch("a", vec![single("t")]);
+    world.register("n", size(1000, &[]));
+    world.forget_words();
+    world.pass(SECOND * 6, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+}
+
+#[test]
+fn g9_a_new_leader_presumes_that_a_lease_was_granted_just_now() {
+    let mut world = with_copy().restart();
+    world.subscribe("a");
+    world.register("n", size(1000, &[]));
+    world.forget_words();
+    world.pass(SECOND * 21, &["n"]);
+    assert!(world.updates("a").is_empty());
+    world.pass(SECOND * 2, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+}
+
+#[test]
+fn g9_an_agent_that_has_forgotten_its_copy_may_have_lost_only_its_memory() {
+    let mut world = with_copy();
+    world.register("m", size(1000, &[]));
+    for _ in 0..20 {
+        world.pass(SECOND, &["m", "n"]);
+        world.register("m", size(1000, &[]));
+    }
+    assert!(world.updates("a").is_empty());
+    for _ in 0..3 {
+        world.pass(SECOND, &["m", "n"]);
+        world.register("m", size(1000, &[]));
+    }
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+}
+
+#[test]
+fn g9_the_wall_clock_may_jump_forward_and_no_lease_ends_for_it() {
+    let mut world = with_copy();
+    let mut steady = SECOND * 100;
+    world.kernel.observe_steady(steady);
+    assert!(ask(&mut world, 2));
+    world.forget_words();
+    world.now = world.now.plus(SECOND * 3_600);
+    world.pass(SECOND * 10, &["n"]);
+    assert!(world.updates("a").is_empty(), "by the steady clock no time has passed");
+    steady += SECOND * 23;
+    world.kernel.observe_steady(steady);
+    world.pass(SECOND * 30, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+}
+
+#[test]
+fn g9_a_copy_whose_end_was_ordered_keeps_its_lease_meanwhile() {
+    let mut world = with_copy();
+    let call =
+        kogge_model::scheduler::Call::Kill { task: task("t"), grace: None, reason: "scaled down".into() };
+    world.call("a", call);
+    assert!(ask(&mut world, 2));
+    world.status("m", "t", 2, TaskState::Stopping);
+    assert!(ask(&mut world, 3));
+    world.status("m", "t", 3, ended(Outcome::Killed));
+    assert!(!ask(&mut world, 4));
+}
+
+#[test]
+fn g9_an_agent_that_was_forgotten_by_hand_may_still_have_its_copy() {
+    let mut world = with_copy();
+    world.pass(SECOND * 8, &["n"]);
+    let instruction = kogge_kernel::Instruction::Forget;
+    world.handle(kogge_kernel::Input::FromOperator { agent: agent("m"), instruction: instruction.clone() });
+    assert!(world.updates("a").is_empty());
+    let status = world.status_of("m", "t", 1, running());
+    world.register_with("m", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
+    assert!(ask(&mut world, 2));
+    world.pass(SECOND * 8, &["n"]);
+    world.handle(kogge_kernel::Input::FromOperator { agent: agent("m"), instruction });
+    assert!(world.updates("a").is_empty());
+    world.pass(SECOND * 15, &["n"]);
+    assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
+    assert!(world.kernel.view().task(&task("t")).is_none(), "nobody is waited for");
+}

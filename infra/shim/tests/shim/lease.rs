@@ -1,0 +1,88 @@
+//! A single-copy task is dead when its lease is over, whoever is there to see it (G9).
+
+use std::time::Duration;
+
+use kogge_host::clock::since_boot;
+use kogge_model::task::Exit;
+use kogge_shim::client::{ClientError, destroy};
+use kogge_shim::config::LeaseTerms;
+use kogge_shim::protocol::Fault;
+
+use crate::fixture::Fixture;
+
+/// In ms since the boot, `after` from now.
+fn at(after: Duration) -> u64 {
+    u64::try_from((since_boot() + after).as_millis()).unwrap()
+}
+
+fn leased(script: &str, for_ms: u64) -> (Fixture, u64) {
+    let mut fixture = Fixture::shell(script);
+    let until_ms = at(Duration::from_millis(for_ms));
+    fixture.config.lease = Some(LeaseTerms { until_ms, notice_ms: 500, dying_ms: 200 });
+    (fixture, until_ms)
+}
+
+#[test]
+fn g9_a_task_that_nobody_renews_is_asked_to_end_in_time() {
+    let (fixture, until_ms) = leased("trap 'echo asked; exit 5' TERM; while :; do sleep 0.01; done", 2_500);
+    let client = fixture.start();
+    let ended = fixture.block_on(client.wait()).unwrap();
+    assert!(at(Duration::ZERO) < until_ms, "it is over before its lease is");
+    assert!(at(Duration::from_millis(600)) > until_ms, "it lives as long as it may");
+    assert_eq!((ended.exit, ended.is_lease_over), (Exit::Code { code: 5 }, true));
+    assert!(
+        ended.reason.starts_with("cut off from the cluster for longer than its lease"),
+        "{}",
+        ended.reason
+    );
+    assert!(fixture.log().contains("asked"));
+}
+
+#[test]
+fn g9_a_task_that_pays_no_attention_is_killed_in_time_also_when_it_is_frozen() {
+    for is_frozen in [false, true] {
+        let script = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
+        let (fixture, until_ms) = leased(script, 2_500);
+        let client = fixture.start();
+        fixture.wait_for_log("ready");
+        if is_frozen {
+            fixture.block_on(client.pause()).unwrap();
+        }
+        let ended = fixture.block_on(client.wait()).unwrap();
+        assert!(at(Duration::ZERO) <= until_ms, "it is over before its lease is, frozen: {is_frozen}");
+        assert_eq!((ended.exit, ended.is_lease_over), (Exit::Signal { signal: 9 }, true));
+    }
+}
+
+#[test]
+fn g9_a_task_lives_while_it_is_renewed_and_its_end_is_not_taken_back() {
+    let (fixture, first_ms) = leased("trap '' TERM; while :; do sleep 0.01; done", 2_000);
+    let client = fixture.start();
+    let mut until_ms = first_ms;
+    while at(Duration::ZERO) < first_ms + 500 {
+        until_ms = at(Duration::from_millis(1_500));
+        fixture.block_on(client.renew(until_ms)).unwrap();
+        fixture.block_on(tokio::task::yield_now());
+    }
+    assert!(!fixture.block_on(client.ping()).unwrap().has_ended, "it outlived its first lease");
+    let ended = fixture.block_on(async {
+        loop {
+            match client.renew(until_ms).await {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(ClientError::Refused(failure)) => break assert_eq!(failure.kind, Fault::WrongState),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        client.wait().await.unwrap()
+    });
+    assert!(ended.is_lease_over && at(Duration::ZERO) <= until_ms);
+}
+
+#[test]
+fn an_ordinary_task_takes_no_lease() {
+    let fixture = Fixture::new(&["sleep", "1000"]);
+    let client = fixture.start();
+    let refused = fixture.block_on(client.renew(u64::MAX)).unwrap_err();
+    assert!(matches!(refused, ClientError::Refused(failure) if failure.kind == Fault::WrongState));
+    fixture.block_on(destroy(&fixture.dir)).unwrap();
+}
