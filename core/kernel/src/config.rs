@@ -11,6 +11,8 @@ pub struct Config {
     pub cluster: ClusterId,
     /// Which leader this is: an agent that has obeyed a higher one makes the kernel step down (G4).
     pub term: Term,
+    /// Whether this leader has founded the cluster: then there is nothing that its records may have forgotten.
+    pub is_founder: bool,
     /// Silence after which an agent gets no new tasks.
     pub suspect_after: Duration,
     /// Silence after which an agent counts as gone.
@@ -53,6 +55,7 @@ impl Config {
         Self {
             cluster,
             term,
+            is_founder: false,
             suspect_after: Duration::from_secs(3),
             lost_after: Duration::from_secs(5),
             grace: Duration::from_secs(5),

@@ -2,7 +2,9 @@
 //!
 //! A task lives on leases that only the kernel grants and that its supervisor enforces. So one that was never granted
 //! any never ran, and every other is dead a while after its last grant, whatever became of its agent. Until then it is
-//! not given up. A new leader does not know the last grant: it counts from its own beginning.
+//! not given up. A new leader does not know the last grant: it counts from its own beginning. Nor does it know whether
+//! its records are all there were: who was set back to an older state has forgotten the copy that lives. So a copy that
+//! is new to it gets no lease until every one that was granted before it is over.
 
 use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::lease::Lease;
@@ -33,8 +35,24 @@ impl Kernel {
             return;
         }
         let Some(lease) = record.spec.template.lease() else { return };
+        let free_at = self.began_at.plus(lease.replacement());
+        if !(self.config.is_founder || task.is_inherited) && now < free_at {
+            return self.hold_back(&id, free_at, effects);
+        }
         task.leased_until = task.leased_until.max(Some(now.plus(lease.replacement())));
         effects.push(Effect::to_agent(agent, ToAgent::GrantLease { task: id, run, ticket }));
+    }
+
+    /// Another copy may live that the records have forgotten. Said once.
+    fn hold_back(&mut self, id: &TaskId, until: Timestamp, effects: &mut Effects) {
+        let (at, left) = (self.clock.wall(), until.saturating_since(self.clock.steady()).as_secs() + 1);
+        let Some(task) = self.tasks.get_mut(id).filter(|task| !task.is_held_back) else { return };
+        task.is_held_back = true;
+        let text = format!(
+            "this server leads since a short while, and leases that were granted before are not over: the single copy \
+             starts in {left} s"
+        );
+        effects.push(explain::about(at, &task.record.spec, "wait", Reason::new(text)));
     }
 
     /// An earlier leader may have granted it a lease just now.

@@ -37,6 +37,8 @@ pub struct Kernel {
     pub(crate) newest_run: RunId,
     /// Safe in the store apart from any task's record.
     pub(crate) saved_run: RunId,
+    /// By the steady clock.
+    pub(crate) began_at: Timestamp,
 }
 
 /// Each term mints runs above this, so that none returns even when a store has lost its counter (G4).
@@ -48,7 +50,7 @@ impl Kernel {
     /// The kernel of a cluster that has never run anything.
     #[must_use]
     pub fn new(now: Timestamp, config: Config) -> Self {
-        Self::restore(now, config, Records::default())
+        Self::restore(now, Config { is_founder: true, ..config }, Records::default())
     }
 
     /// The kernel as its records left it. Agents are given time to come back before any is judged.
@@ -72,15 +74,18 @@ impl Kernel {
             next_offer: offer::first_of(config.term),
             newest_run: records.highest_run.max(first_run(config.term)),
             saved_run: records.highest_run,
+            began_at: now,
             config,
         };
         if let Some(steady) = steady {
             kernel.observe_steady(steady);
+            kernel.began_at = kernel.clock.steady();
         }
         kernel.restore_agents(now, records.agents);
         kernel.restore_frameworks(now, records.frameworks);
         for record in records.tasks {
-            kernel.restore_task(Task::new(record));
+            let is_inherited = record.is_confirmed();
+            kernel.restore_task(Task { is_inherited, ..Task::new(record) });
         }
         kernel
     }

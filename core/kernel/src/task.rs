@@ -24,6 +24,10 @@ pub(crate) struct Task {
     /// Of a single-copy task, by the steady clock: until then it may be alive though nobody hears of it. None: this
     /// leader launched it and has granted it nothing.
     pub(crate) leased_until: Option<Timestamp>,
+    /// Whether an earlier leader had an answer to its launch: then the records know the copy that lives.
+    pub(crate) is_inherited: bool,
+    /// Whether it was told why it gets no lease yet.
+    pub(crate) is_held_back: bool,
 }
 
 /// An unanswered order, launch or kill.
@@ -41,6 +45,8 @@ impl Task {
             order: None,
             missing_since: None,
             leased_until: None,
+            is_inherited: false,
+            is_held_back: false,
         }
     }
 

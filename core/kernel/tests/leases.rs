@@ -33,7 +33,10 @@ fn ask(world: &mut World, ticket: u64) -> bool {
 
 /// A single copy that runs on `m` and was granted a lease just now, and an idle agent `n`.
 fn with_copy() -> World {
-    let mut world = World::new();
+    with_copy_in(World::new())
+}
+
+fn with_copy_in(mut world: World) -> World {
     world.subscribe("a");
     world.register("m", size(1000, &[]));
     world.launch("a", vec![single("t")]);
@@ -131,9 +134,9 @@ fn g9_an_agent_that_has_forgotten_its_copy_may_have_lost_only_its_memory() {
 
 #[test]
 fn g9_the_wall_clock_may_jump_forward_and_no_lease_ends_for_it() {
-    let mut world = with_copy();
-    let mut steady = SECOND * 100;
-    world.kernel.observe_steady(steady);
+    let (mut fresh, mut steady) = (World::new(), SECOND * 100);
+    fresh.kernel.observe_steady(steady);
+    let mut world = with_copy_in(fresh);
     assert!(ask(&mut world, 2));
     world.forget_words();
     world.now = world.now.plus(SECOND * 3_600);
@@ -174,4 +177,29 @@ fn g9_an_agent_that_was_forgotten_by_hand_may_still_have_its_copy() {
     world.pass(SECOND * 15, &["n"]);
     assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
     assert!(world.kernel.view().task(&task("t")).is_none(), "nobody is waited for");
+}
+
+#[test]
+fn g9_a_leader_whose_records_may_have_forgotten_a_copy_lets_none_live_that_is_new_to_it() {
+    let before = with_copy();
+    let known = before.restart();
+    let mut world = World::with(known.store.clone(), 3);
+    world.now = world.now.max(known.now);
+    let status = world.status_of("m", "t", 1, running());
+    world.register_with("m", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
+    assert!(ask(&mut world, 2), "the copy on record lives on");
+
+    // The state was set back to a time when there was no copy.
+    let mut world = World::with(world::Store::default(), 4);
+    world.subscribe("a");
+    world.register("m", size(1000, &[]));
+    world.launch("a", vec![single("t")]);
+    world.pass(SECOND, &["m"]);
+    let waits = |world: &World| world.decisions.iter().filter(|one| one.starts_with("wait: ")).count();
+    assert!(!ask(&mut world, 1));
+    assert_eq!(waits(&world), 1, "{:?}", world.decisions);
+    assert!(!ask(&mut world, 2));
+    assert_eq!(waits(&world), 0, "it is said once");
+    world.pass(SECOND * 21, &["m"]);
+    assert!(ask(&mut world, 3));
 }

@@ -111,7 +111,7 @@ impl Machine {
                 let settled = self.settled.entry(task.clone()).or_insert(0);
                 *settled = (*settled).max(*sequence);
             }
-            ToAgent::Registered | ToAgent::Unknown => {}
+            ToAgent::Registered | ToAgent::Unknown | ToAgent::GrantLease { .. } => {}
         }
     }
 

@@ -686,11 +686,11 @@ fn a_task_that_its_supervisor_ended_for_want_of_a_lease_was_cut_off() {
         quiet ack a
         lease-ended a
         : save a#3 stopping
-        : status a#3 stopping: cut off from the cluster for longer than its lease of 20000 ms (a single copy is stopped so that it can be replaced elsewhere)
+        : status a#3 stopping: cut off from the cluster for longer than its lease of 20000 ms
         exited a signal 15
         : save a#4 killed
         : release a
-        : status a#4 killed: cut off from the cluster for longer than its lease of 20000 ms (signal 15 (SIGTERM)) (a single copy is stopped so that it can be replaced elsewhere)
+        : status a#4 killed: cut off from the cluster for longer than its lease of 20000 ms (signal 15 (SIGTERM))
         ",
     );
 }

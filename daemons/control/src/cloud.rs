@@ -42,6 +42,8 @@ const GONE_HISTORIES: usize = 100;
 pub(crate) struct Settings {
     pub(crate) cluster: ClusterId,
     pub(crate) term: Term,
+    /// Whether it was founded by this server, which leads since then.
+    pub(crate) is_founder: bool,
     pub(crate) config: Config,
 }
 

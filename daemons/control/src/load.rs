@@ -87,11 +87,8 @@ pub(crate) async fn known_cluster(store: &dyn Store) -> Result<Option<ClusterRec
     }
 }
 
-/// The cluster's record; with identity `fresh` if the store is empty.
-pub(crate) async fn cluster(store: &dyn Store, fresh: ClusterId) -> Result<ClusterRecord, LoadError> {
-    if let Some(record) = known_cluster(store).await? {
-        return Ok(record);
-    }
+/// Founds a cluster with identity `fresh` in an empty store.
+pub(crate) async fn found(store: &dyn Store, fresh: ClusterId) -> Result<ClusterRecord, LoadError> {
     let key = Key::from(keys::CLUSTER);
     let record = ClusterRecord { cluster: fresh, format: FORMAT, term_base: 0 };
     let value = serde_json::to_vec(&record).expect("a record is plain data");
@@ -152,7 +149,10 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
         services: image.records(keys::SERVICES)?,
         instances: image.records(keys::INSTANCES)?,
     };
-    let kernel_config = kogge_kernel::Config::new(settings.cluster.clone(), settings.term);
+    let kernel_config = kogge_kernel::Config {
+        is_founder: settings.is_founder,
+        ..kogge_kernel::Config::new(settings.cluster.clone(), settings.term)
+    };
     let services_config = kogge_services::Config::default();
     // Task ids are drawn from it and never come again: each load needs another one.
     let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;

@@ -70,6 +70,8 @@ struct Beginning {
     authority: Authority,
     /// None when another server leads.
     leadership: Option<Leadership>,
+    /// Whether there was no cluster.
+    is_founder: bool,
 }
 
 /// Finds the state, waits until this server may answer for it, and runs in `group` until that is cancelled. A server
@@ -86,10 +88,10 @@ pub async fn start(
 ) -> Result<Handle, StartError> {
     let is_alone = config.is_alone;
     let beginning = if is_alone { lead(&store, &facts).await? } else { join(&store, &facts).await? };
-    let Beginning { record, authority, leadership } = beginning;
+    let Beginning { record, authority, leadership, is_founder } = beginning;
     let fence = leadership.as_ref().map_or(0, Leadership::fence);
     let term = Term(record.term_base.saturating_add(fence));
-    let settings = Settings { cluster: record.cluster.clone(), term, config };
+    let settings = Settings { cluster: record.cluster.clone(), term, is_founder, config };
     let image = Image::read(store.as_ref()).await.map_err(LoadError::from)?;
     let cloud = load::cloud(&image, settings, clock::now())?;
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
@@ -162,7 +164,7 @@ async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartE
             if let Some(record) = load::known_cluster(store.as_ref()).await?
                 && let Some(authority) = load::known_authority(store.as_ref()).await?
             {
-                return Ok(Beginning { record, authority, leadership: None });
+                return Ok(Beginning { record, authority, leadership: None, is_founder: false });
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
@@ -177,7 +179,12 @@ async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartE
 async fn found(store: &Arc<dyn Store>, leadership: Leadership) -> Result<Beginning, StartError> {
     let fresh = seed::draw()?;
     let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let record = load::cluster(store.as_ref(), ClusterId::new(hex)).await?;
+    let known = load::known_cluster(store.as_ref()).await?;
+    let is_founder = known.is_none();
+    let record = match known {
+        Some(record) => record,
+        None => load::found(store.as_ref(), ClusterId::new(hex)).await?,
+    };
     let authority = load::authority(store.as_ref(), &record.cluster, leadership.guard()).await?;
-    Ok(Beginning { record, authority, leadership: Some(leadership) })
+    Ok(Beginning { record, authority, leadership: Some(leadership), is_founder })
 }

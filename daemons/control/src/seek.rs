@@ -81,7 +81,7 @@ impl Reactor {
         }
         let seeker = Seeker {
             store: Arc::clone(&self.store),
-            settings: self.cloud.settings.clone(),
+            settings: Settings { is_founder: false, ..self.cloud.settings.clone() },
             own: self.own.clone(),
             copy: self.copy.clone(),
         };

@@ -88,6 +88,7 @@ pub async fn check(store: &dyn Store) -> Result<Checked, StateError> {
     let settings = Settings {
         cluster: record.cluster.clone(),
         term: Term(record.term_base),
+        is_founder: false,
         config: Config {
             domain: String::new(),
             router_port: 80,

@@ -70,7 +70,7 @@ impl Server {
             kernel: Kernel::restore_at(
                 now,
                 Some(steady),
-                kernel::Config::new(cluster.clone(), term),
+                kernel::Config { is_founder: store.term == 1, ..kernel::Config::new(cluster.clone(), term) },
                 store.kernel_records(),
             ),
             services: Services::restore(now, config, seed, store.service_records())?,

@@ -67,7 +67,7 @@ impl Store {
 }
 
 pub fn config(term: u64) -> Config {
-    Config::new(ClusterId::new("test"), Term(term))
+    Config { is_founder: term == 1, ..Config::new(ClusterId::new("test"), Term(term)) }
 }
 
 pub fn fw(name: &str) -> FrameworkId {
@@ -287,6 +287,7 @@ impl World {
             ToAgent::Launch { spec, .. } => format!("launch {}", spec.task),
             ToAgent::Kill { task, .. } => format!("kill {task}"),
             ToAgent::Acknowledge { task, sequence, .. } => format!("acknowledge {task} {sequence}"),
+            ToAgent::GrantLease { task, ticket, .. } => format!("grant lease {task} {ticket}"),
         };
         self.orders.iter().filter(|(to, _)| to.as_str() == name).map(|(_, message)| word(message)).collect()
     }

@@ -61,7 +61,8 @@ struct Told {
     history: Vec<Operation>,
     /// Values in copies, by client, in the order in which each saw them.
     copies: Vec<(String, u64)>,
-    refusals: BTreeMap<String, (u64, String)>,
+    /// Sentences with which writes were not taken, with their times.
+    refusals: Vec<(u64, String)>,
 }
 
 /// What became of all operations.
@@ -123,11 +124,17 @@ impl Register {
         Some(Duration::from_nanos(first - since))
     }
 
-    /// The sentences with which writes were refused since the last look, with their numbers.
+    /// The sentences with which writes were not taken since then, with their numbers.
     #[must_use]
-    pub fn refusals(&self) -> Vec<String> {
-        let refusals = std::mem::take(&mut self.shared.told().refusals);
-        refusals.into_values().map(|(count, text)| format!("{count} × {text}")).collect()
+    pub fn refusals(&self, since: Instant) -> Vec<String> {
+        let (since, told) = (self.shared.time(since), self.shared.told());
+        let mut kinds: BTreeMap<String, (u64, &str)> = BTreeMap::new();
+        for (_, text) in told.refusals.iter().filter(|(at, _)| *at >= since) {
+            // Numbers differ from time to time, the sentence does not.
+            let kind = text.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+            kinds.entry(kind).or_insert((0, text)).0 += 1;
+        }
+        kinds.into_values().map(|(count, text)| format!("{count} × {text}")).collect()
     }
 
     /// Lets clients hold still: nothing of theirs is under way when this returns. Or lets them go on.
@@ -232,10 +239,10 @@ impl Shared {
         let (returned, receipt) = match outcome(asked) {
             Outcome::Done(receipt) => (Some(returned), Some(receipt)),
             Outcome::Unknown(why) => {
-                told.count(&why);
+                told.refusals.push((returned, why));
                 (None, None)
             }
-            Outcome::Refused(why) => return told.count(&why),
+            Outcome::Refused(why) => return told.refusals.push((returned, why)),
         };
         told.history.push(Operation { called, returned, did: Did::Write { value, receipt } });
     }
@@ -250,14 +257,6 @@ impl Shared {
             Some(_) => told.copies.push((client.to_owned(), value)),
             None => told.history.push(Operation { called, returned, did: Did::Read { value } }),
         }
-    }
-}
-
-impl Told {
-    fn count(&mut self, why: &str) {
-        // Numbers differ from time to time, the sentence does not.
-        let kind: String = why.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        self.refusals.entry(kind).or_insert_with(|| (0, why.to_owned())).0 += 1;
     }
 }
 

@@ -33,6 +33,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 struct Failed {
     asked: Instant,
+    ended: Instant,
     why: String,
 }
 
@@ -68,12 +69,13 @@ impl Requests {
     /// Ends the users. Gives how many requests were answered.
     ///
     /// # Errors
-    /// When one failed that was not asked at a time when it may.
+    /// When one failed that was not under way at a time when it may.
     pub fn end(&mut self, may_fail: &[(Instant, Duration)]) -> Result<usize, Miss> {
         self.stop();
         let failed = self.shared.failed();
-        let is_forgiven =
-            |one: &&Failed| may_fail.iter().any(|(from, span)| (*from..*from + *span).contains(&one.asked));
+        let is_forgiven = |one: &&Failed| {
+            may_fail.iter().any(|(from, span)| one.asked < *from + *span && one.ended >= *from)
+        };
         let bad: Vec<&Failed> = failed.iter().filter(|one| !is_forgiven(one)).collect();
         match bad.first() {
             None => Ok(self.shared.succeeded.load(Ordering::Relaxed)),
@@ -107,7 +109,7 @@ impl Shared {
             let asked = Instant::now();
             match one() {
                 Ok(()) => drop(self.succeeded.fetch_add(1, Ordering::Relaxed)),
-                Err(why) => self.failed().push(Failed { asked, why }),
+                Err(why) => self.failed().push(Failed { asked, ended: Instant::now(), why }),
             }
             std::thread::sleep(PAUSE);
         }

@@ -1,9 +1,10 @@
 //! A row of the campaign, and how it is played.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::stage::START;
 use super::{Dice, Miss, Stage};
 use crate::cluster::{Bed, Engine, Plan, Role};
 
@@ -70,17 +71,19 @@ impl Row {
         let mut plan = Plan { engine: trial.engine, agents: 3, ..Plan::new(&trial.kogge) };
         (self.shape)(&mut plan);
         let bed = Bed::for_test()?;
-        let directory = bed.record().directory.clone();
         let mut stage = match Stage::set(bed, &plan, Dice::new(trial.seed), &trial.other) {
             Ok(stage) => stage,
-            Err(miss) => return Err(Miss::new(format!("the cluster does not come up: {miss}"))),
+            Err((bed, miss)) => {
+                self.keep_logs(trial, &bed);
+                return Err(Miss::new(format!("the cluster does not come up: {miss}")));
+            }
         };
-        let played = (self.play)(&mut stage).and_then(|measured| {
+        let played = stage.settle(START).and_then(|_| (self.play)(&mut stage)).and_then(|measured| {
             let back = stage.settle(self.back)?;
             Ok(format!("{measured}, normal after {:.1} s", back.as_secs_f64()))
         });
         if played.is_err() {
-            self.keep_logs(trial, &stage, &directory);
+            self.keep_logs(trial, &stage.bed);
         }
         match played {
             Ok(measured) => Ok(format!("{measured}; {}", stage.end()?)),
@@ -92,15 +95,14 @@ impl Row {
         }
     }
 
-    fn keep_logs(&self, trial: &Trial, stage: &Stage, bed: &Path) {
+    fn keep_logs(&self, trial: &Trial, bed: &Bed) {
         let Some(folder) = &trial.logs else { return };
         let folder = folder.join(format!("{}-{:?}-{}", self.name, trial.engine, trial.seed).to_lowercase());
         // Whoever looks for them sees that they are not there.
         let _ = std::fs::create_dir_all(&folder);
-        for role in [Role::Engine, Role::Server, Role::Agent] {
-            for name in stage.names(role) {
-                let _ = std::fs::copy(bed.join(&name).join("log"), folder.join(&name));
-            }
+        for node in [Role::Engine, Role::Server, Role::Agent].into_iter().flat_map(|role| bed.nodes(role)) {
+            let _ =
+                std::fs::copy(bed.record().directory.join(&node.name).join("log"), folder.join(&node.name));
         }
     }
 }

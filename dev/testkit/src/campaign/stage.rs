@@ -20,7 +20,7 @@ const IMAGE: &str = "box:1";
 /// How long one question may take; a server that stands still is asked no longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the start of something may take on a slow machine.
-const START: Duration = Duration::from_secs(60);
+pub(super) const START: Duration = Duration::from_secs(60);
 
 /// A cluster with users and clients.
 #[derive(Debug)]
@@ -47,21 +47,29 @@ impl Stage {
     /// Makes the cluster on `bed` and starts everything. Users go through the router of the last agent.
     ///
     /// # Errors
-    /// When a part does not come up.
-    pub fn set(mut bed: Bed, plan: &Plan, dice: Dice, other: &Path) -> Result<Self, Miss> {
-        plan.build(&mut bed, &mut |_| {})?;
-        let doors = doors(&bed)?;
-        load_image(&bed)?;
+    /// When a part does not come up; with the bed, which has the logs.
+    pub fn set(mut bed: Bed, plan: &Plan, dice: Dice, other: &Path) -> Result<Self, (Box<Bed>, Miss)> {
+        match Self::people(&mut bed, plan) {
+            Ok((requests, register)) => {
+                let (other, engine) = (other.to_owned(), plan.engine);
+                Ok(Self { bed, dice, other, engine, register, requests, may_fail: Vec::new() })
+            }
+            Err(miss) => Err((Box::new(bed), miss)),
+        }
+    }
+
+    /// Builds everything, and lets users and clients begin.
+    fn people(bed: &mut Bed, plan: &Plan) -> Result<(Requests, Register), Miss> {
+        plan.build(bed, &mut |_| {})?;
+        let doors = doors(bed)?;
+        load_image(bed)?;
         deploy_web(&doors[0])?;
         let router =
             bed.nodes(Role::Agent).last().map(|node| SocketAddr::from((node.address, words::ROUTER_PORT)));
         let router = router.ok_or_else(|| Miss::new("there is no agent"))?;
         let requests = Requests::start(&bed.client(), router, "web.localhost")?;
         let register = Register::start(&doors)?;
-        let (other, engine) = (other.to_owned(), plan.engine);
-        let stage = Self { bed, dice, other, engine, register, requests, may_fail: Vec::new() };
-        stage.settle(START)?;
-        Ok(stage)
+        Ok((requests, register))
     }
 
     /// Names of all nodes of a role.
@@ -236,13 +244,13 @@ impl Stage {
     /// When it takes longer than `limit`.
     pub fn first_write(&self, fault: Instant, limit: Duration) -> Result<Duration, Miss> {
         let rest = (fault + limit + PATIENCE).saturating_duration_since(Instant::now());
-        let nobody = || Miss::new(self.register.refusals().join("; "));
+        let nobody = || Miss::new(self.register.refusals(fault).join("; "));
         let look = |stage: &Self| stage.register.first_after(fault).ok_or_else(nobody);
         let (took, _) = self.until("a write is acknowledged", rest, look)?;
         if took <= limit {
             return Ok(took);
         }
-        let said = self.register.refusals().join("; ");
+        let said = self.register.refusals(fault).join("; ");
         Err(Miss::new(format!("the first write was acknowledged after {took:.2?}, not {limit:?}: {said}")))
     }
 
@@ -279,7 +287,9 @@ impl Stage {
             return Err(Miss::new(format!("{healthy} of {} instances are healthy", instances.len())));
         }
         let first = self.register.first_after(begin);
-        first.map(drop).ok_or_else(|| Miss::new(format!("no write: {}", self.register.refusals().join("; "))))
+        first
+            .map(drop)
+            .ok_or_else(|| Miss::new(format!("no write: {}", self.register.refusals(begin).join("; "))))
     }
 
     /// Ends users and clients and judges what they have seen, then takes everything away.

@@ -90,10 +90,9 @@ fn answer(order: ToAgent) -> Option<TaskStatus> {
             let ended = Ended { at: clock::now(), outcome: Outcome::Killed, exit: None };
             Some(status(task, run, 2, TaskState::Ended(ended)))
         }
-        ToAgent::Registered
-            | ToAgent::Unknown
-            | ToAgent::Acknowledge { .. }
-            | ToAgent::GrantLease { .. } => None,
+        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } | ToAgent::GrantLease { .. } => {
+            None
+        }
     }
 }
 

@@ -22,11 +22,9 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
     let one = stage.fault(&first, &Fault::Kill { with_tasks: false })?;
     let without_one = stage.first_write(one, NOTICED)?;
     let majority = stage.fault(&second, &Fault::Kill { with_tasks: false })?;
-    linger(Duration::from_secs(5));
-    // From here on, all that is said is said without an engine.
-    drop(stage.register.refusals());
     linger(AWAY.saturating_sub(majority.elapsed()));
-    let refusals = stage.register.refusals();
+    // All that is said by then is said without an engine.
+    let refusals = stage.register.refusals(majority + AWAY / 2);
     if !refusals.iter().any(|said| said.contains("503 ")) {
         return Err(Miss::new(format!("writes are not refused with a reason: {}", refusals.join("; "))));
     }
