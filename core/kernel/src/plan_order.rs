@@ -12,6 +12,10 @@ use crate::effect::{Effect, Effects};
 use crate::record::{KillOrder, TaskRecord};
 use crate::state::Kernel;
 
+/// A task that was given up has been replaced, and gets no requests any more: what is too many is gone 10 s after its
+/// agent's return (G10), which this leaves time for.
+const SURPLUS_GRACE_MS: u64 = 7_000;
+
 impl Kernel {
     /// Nothing has to be said again about `task`.
     pub(crate) fn settle_order(&mut self, id: &TaskId) {
@@ -94,8 +98,9 @@ fn order_of(record: &TaskRecord) -> Option<ToAgent> {
         |grace_ms, reason| Some(ToAgent::Kill { task: record.spec.task.clone(), run, grace_ms, reason });
     match (&record.status.state, &record.kill) {
         _ if record.is_given_up() => {
-            let grace_ms = record.kill.as_ref().and_then(|order| order.grace_ms);
-            kill(grace_ms, Reason::new(format!("it was given up: {}", record.status.reason)))
+            let own = record.kill.as_ref().and_then(|order| order.grace_ms);
+            let grace_ms = own.unwrap_or(record.spec.template.kill_grace_ms).min(SURPLUS_GRACE_MS);
+            kill(Some(grace_ms), Reason::new(format!("it was given up: {}", record.status.reason)))
         }
         (TaskState::Ended(_) | TaskState::Stopping, _) => None,
         (_, Some(order)) => kill(order.grace_ms, order.reason.clone()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kogge_kernel::Phase;
 use kogge_model::id::{ClusterId, Term};
-use kogge_model::link::ToControl;
+use kogge_model::link::{ToAgent, ToControl};
 use kogge_model::scheduler::{Call, Event};
 use kogge_model::task::{Outcome, TaskState};
 use world::{World, agent, ended, info, running, size, spec, task};
@@ -105,6 +105,11 @@ fn a_task_that_was_given_up_is_killed_when_its_agent_returns_and_holds_its_place
     let status = world.status_of("m", "t", 1, running());
     world.register_with("m", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
     assert_eq!(world.count("m", "kill t"), 1);
+    let graces = world.orders.iter().filter_map(|(_, order)| match order {
+        ToAgent::Kill { grace_ms, .. } => Some(grace_ms.expect("it is bounded")),
+        _ => None,
+    });
+    assert!(graces.max().is_some_and(|grace| grace < 10_000), "what is too many is gone after 10 s (G10)");
     let on_m = world.offers("a").into_iter().find(|offer| offer.agent == agent("m")).unwrap();
     assert_eq!(on_m.resources, size(400, &[]));
     world.pass(Duration::from_secs(1), &["m", "n"]);

@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         for engine in engines.iter().copied() {
             for row in rows::ALL.iter().filter(is_asked) {
                 let (kogge, other, logs) = (kogge.clone(), other.clone(), Some(logs.clone()));
-                let trial = Trial { kogge, other, engine, seed, logs };
+                let trial = Trial { kogge, other, engine, seed, slack: 1, logs };
                 played.push(Played::by(row, &trial));
                 // After each: a campaign that is broken off has told what it had.
                 report::write(&file, &played)?;

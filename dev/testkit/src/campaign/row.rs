@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::stage::START;
-use super::{Dice, Miss, Stage};
+use super::{Miss, Stage};
 use crate::cluster::{Bed, Engine, Plan, Role};
 
 /// One thing that happens to a cluster.
@@ -34,6 +34,8 @@ pub struct Trial {
     pub engine: Engine,
     /// Of the dice.
     pub seed: u64,
+    /// How many times longer than promised everything may take: 1, but where other things go on as well.
+    pub slack: u32,
     /// Logs of rows that do not pass are kept here.
     pub logs: Option<PathBuf>,
 }
@@ -71,7 +73,7 @@ impl Row {
         let mut plan = Plan { engine: trial.engine, agents: 3, ..Plan::new(&trial.kogge) };
         (self.shape)(&mut plan);
         let bed = Bed::for_test()?;
-        let mut stage = match Stage::set(bed, &plan, Dice::new(trial.seed), &trial.other) {
+        let mut stage = match Stage::set(bed, &plan, trial) {
             Ok(stage) => stage,
             Err((bed, miss)) => {
                 self.keep_logs(trial, &bed);

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::exchange::Answer;
 use super::register::Door;
-use super::{Dice, Miss, Register, Requests};
+use super::{Dice, Miss, Register, Requests, Trial};
 use crate::cluster::{Bed, Engine, Fault, Plan, ProcessId, ProcessState, Role, words};
 use crate::{image, wait};
 
@@ -29,6 +29,8 @@ pub struct Stage {
     pub bed: Bed,
     /// What the row is played with.
     pub dice: Dice,
+    /// How many times longer than promised everything may take.
+    pub slack: u32,
     /// Another build of the program, for upgrades.
     pub other: PathBuf,
     /// What holds the state.
@@ -48,11 +50,12 @@ impl Stage {
     ///
     /// # Errors
     /// When a part does not come up; with the bed, which has the logs.
-    pub fn set(mut bed: Bed, plan: &Plan, dice: Dice, other: &Path) -> Result<Self, (Box<Bed>, Miss)> {
+    pub fn set(mut bed: Bed, plan: &Plan, trial: &Trial) -> Result<Self, (Box<Bed>, Miss)> {
         match Self::people(&mut bed, plan) {
             Ok((requests, register)) => {
-                let (other, engine) = (other.to_owned(), plan.engine);
-                Ok(Self { bed, dice, other, engine, register, requests, may_fail: Vec::new() })
+                let (dice, slack) = (Dice::new(trial.seed), trial.slack);
+                let (other, engine) = (trial.other.clone(), trial.engine);
+                Ok(Self { bed, dice, slack, other, engine, register, requests, may_fail: Vec::new() })
             }
             Err(miss) => Err((Box::new(bed), miss)),
         }
@@ -89,7 +92,7 @@ impl Stage {
 
     /// From now on, for so long, requests of users may fail: a machine with instances of theirs has died.
     pub fn forgive(&mut self, span: Duration) {
-        self.may_fail.push((Instant::now(), span));
+        self.may_fail.push((Instant::now(), span * self.slack));
     }
 
     /// The first good answer of a server that runs.
@@ -157,7 +160,7 @@ impl Stage {
         limit: Duration,
         mut look: impl FnMut(&Self) -> Result<T, Miss>,
     ) -> Result<(T, Duration), Miss> {
-        let (begin, mut said) = (Instant::now(), String::new());
+        let (begin, limit, mut said) = (Instant::now(), limit * self.slack, String::new());
         let found = wait::within(limit, || look(self).map_err(|miss| said = miss.to_string()).ok());
         let found = found.ok_or_else(|| Miss::new(format!("{what}: not within {limit:?}: {said}")))?;
         Ok((found, begin.elapsed()))
@@ -244,6 +247,7 @@ impl Stage {
     /// When it takes longer than `limit`.
     pub fn first_write(&self, fault: Instant, limit: Duration) -> Result<Duration, Miss> {
         let rest = (fault + limit + PATIENCE).saturating_duration_since(Instant::now());
+        let limit = limit * self.slack;
         let nobody = || Miss::new(self.register.refusals(fault).join("; "));
         let look = |stage: &Self| stage.register.first_after(fault).ok_or_else(nobody);
         let (took, _) = self.until("a write is acknowledged", rest, look)?;
