@@ -1,5 +1,6 @@
 //! All rows, one file each.
 
+mod agent_and_shims_killed;
 mod agent_isolated;
 mod agent_killed;
 mod cold_start;
@@ -9,12 +10,15 @@ mod flapping;
 mod leader_isolated;
 mod leader_killed;
 mod leader_paused;
+mod lossy_links;
 mod machine_lost;
 mod one_way;
 mod servers_down;
+mod single_copy;
 mod step_down;
 mod storm;
 mod upgrade;
+mod wrong_clock;
 mod wrong_state;
 
 use std::time::Duration;
@@ -30,12 +34,17 @@ pub const ALL: &[Row] = &[
     leader_isolated::ROW,
     step_down::ROW,
     agent_killed::ROW,
+    agent_and_shims_killed::ROW,
     agent_isolated::ROW,
+    agent_isolated::LONG,
     machine_lost::ROW,
     servers_down::ROW,
     engine_away::ROW,
+    single_copy::ROW,
     one_way::ROW,
     flapping::ROW,
+    lossy_links::ROW,
+    wrong_clock::ROW,
     upgrade::ROW,
     wrong_state::ROW,
     disk_full::ROW,

@@ -323,6 +323,19 @@ impl Tasks {
         dead.map_or(Ok(()), |(task, (agent, _))| Err(Miss::new(format!("task {task} on {agent} was killed"))))
     }
 
+    /// Kills whoever started them, and leaves them alone.
+    ///
+    /// # Errors
+    /// When it cannot be found.
+    pub fn kill_supervisors(&self) -> Result<(), Miss> {
+        for (task, (_, process)) in &self.0 {
+            let shim = process.parent().and_then(ProcessId::of).filter(|shim| shim.pid > 1);
+            let shim = shim.ok_or_else(|| Miss::new(format!("nobody supervises {task}")))?;
+            shim.signal(nix::sys::signal::Signal::SIGKILL)?;
+        }
+        Ok(())
+    }
+
     /// Those of one agent.
     #[must_use]
     pub fn on(&self, agent: &str) -> Self {

@@ -1,5 +1,5 @@
-//! An agent is cut off for three seconds, and nothing happens; then for thirty: its tasks are replaced, and when it is
-//! back, what is too many ends.
+//! An agent is cut off for three seconds, and nothing happens; then for thirty, or for ten minutes: its tasks are
+//! replaced, and when it is back, what is too many ends.
 
 use std::time::Duration;
 
@@ -9,15 +9,25 @@ use crate::cluster::Fault;
 
 pub(super) const ROW: Row =
     Row { name: "agent-isolated", promises: "G7 G10", shape: super::as_planned, play, back: super::BACK };
+pub(super) const LONG: Row = Row { name: "agent-isolated-long", play: play_long, ..ROW };
 
 const SHORT: Duration = Duration::from_secs(3);
-const LONG: Duration = Duration::from_secs(30);
+const MIDDLE: Duration = Duration::from_secs(30);
+const MINUTES: Duration = Duration::from_secs(600);
 /// Until replacements run.
 const REPLACED: Duration = Duration::from_secs(8);
 /// Until what is too many has ended.
 const SURPLUS: Duration = Duration::from_secs(10);
 
 fn play(stage: &mut Stage) -> Result<String, Miss> {
+    isolated(stage, MIDDLE)
+}
+
+fn play_long(stage: &mut Stage) -> Result<String, Miss> {
+    isolated(stage, MINUTES)
+}
+
+fn isolated(stage: &mut Stage, span: Duration) -> Result<String, Miss> {
     let tasks = stage.tasks()?;
     stage.fault("a1", &Fault::Cut { direction: None, peer: None })?;
     linger(SHORT);
@@ -29,7 +39,7 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
     // Nobody tells users that a machine is silent, until it is known to be.
     stage.forgive(REPLACED);
     let (_, replaced) = stage.until("instances elsewhere", REPLACED, |stage| healthy_off(stage, "a1"))?;
-    linger(LONG.saturating_sub(cut.elapsed()));
+    linger(span.saturating_sub(cut.elapsed()));
     tasks.alive()?;
     stage.fault("a1", &Fault::Heal)?;
     let (_, gone) = stage.until("no instance too many", SURPLUS, |stage| {
