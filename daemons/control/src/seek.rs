@@ -13,11 +13,11 @@ use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::id::Term;
 use kogge_model::reason::Reason;
 use kogge_store::{Leadership, ReadError, Revision, Store};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Cloud, Settings};
-use crate::copy::Copy;
+use crate::copy::{Copy, Reached};
 use crate::image::Image;
 use crate::job::Job;
 use crate::load::{self, LoadError};
@@ -89,15 +89,13 @@ impl Reactor {
         let mut show =
             Show { is_dirty: seeking.is_dirty, revision: Revision::ZERO, not_before: Instant::now() };
         let mut reached = self.copy.as_ref().map(Copy::reached);
+        let mut moved = self.copy.as_ref().map(Copy::reached);
         self.tell_standing();
         let regained = loop {
             let ended = self.store.ended();
             let news = async {
                 tokio::time::sleep_until(show.not_before.into()).await;
-                match &mut reached {
-                    Some(reached) => drop(reached.changed().await),
-                    None => std::future::pending().await,
-                }
+                next(&mut reached).await;
             };
             tokio::select! {
                 biased;
@@ -108,13 +106,12 @@ impl Reactor {
                     // Its task ends before it has an answer only when everything does.
                     Err(_) => return Turn::End(None),
                 },
+                // Before anything that readers, of whom there may be many, could hold up: they are passed on to whoever leads.
+                () = next(&mut moved) => self.tell_standing(),
                 Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, seeking).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
-                () = news => {
-                    self.refresh(&mut show);
-                    self.tell_standing();
-                }
+                () = news => self.refresh(&mut show),
             }
         };
         match regained {
@@ -191,6 +188,16 @@ impl Reactor {
             is_news
         });
     }
+}
+
+/// Until the copy has gone on; for ever if there is none.
+async fn next(reached: &mut Option<watch::Receiver<Reached>>) {
+    if let Some(reached) = reached
+        && reached.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Tries to lead.
