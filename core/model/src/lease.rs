@@ -14,7 +14,8 @@ use std::time::Duration;
 /// The length of a lease when nothing else is asked for.
 pub const DEFAULT_LEASE_MS: u64 = 20_000;
 
-/// Shorter ones would run out in the time a leader needs to change.
+/// Shorter ones leave no time to ask twice. One of less than 8 s may run out while a dead leader is replaced, one of less
+/// than 15 s while a silent one is: the copy is then stopped and started again, never doubled.
 pub const SHORTEST_LEASE_MS: u64 = 2_000;
 
 /// Longer ones would keep a service down for longer than anybody waits.

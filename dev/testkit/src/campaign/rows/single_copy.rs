@@ -12,9 +12,10 @@ use crate::cluster::{Fault, ProcessId};
 pub(super) const ROW: Row =
     Row { name: "single-copy", promises: "G9", shape: super::as_planned, play, back: super::BACK };
 
-const LEASE: Duration = Duration::from_secs(4);
+/// Long enough to live through a change of the leader.
+const LEASE: Duration = Duration::from_secs(8);
 /// Until another copy runs: the lease, two seconds that nobody can be sure of, and a start.
-const REPLACED: Duration = Duration::from_secs(12);
+const REPLACED: Duration = Duration::from_secs(16);
 /// A clock tick of the kernel, which tells when processes started.
 const TICK: Duration = Duration::from_millis(10);
 
