@@ -16,7 +16,9 @@
 //!
 //! Agents call, servers never do: an agent behind a firewall needs no door. The link may drop, repeat, delay and
 //! reorder messages when it breaks; it tells nobody, since every message that matters comes again until answered.
-//! Servers reach each other through the same door ([`ListenerHandle::tunnel`]). Logs, programs and blobs travel on connections of their own, so none of them can hold up orders.
+//! Servers reach each other through the same door ([`ListenerHandle::tunnel`]). Logs, programs and blobs travel on
+//! connections of their own, so none of them can hold up orders; bulletins share that of the session, behind a window
+//! of their own.
 //!
 //! Start reading at [`listen`] and [`dial`]; the words on the wire stand in `proto/link.proto`.
 

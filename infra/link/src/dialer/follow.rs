@@ -1,6 +1,7 @@
-//! Following the server's bulletins, on a connection of its own.
+//! Following the server's bulletins, on the connection of the session: another one would double what thousands of
+//! agents cost a server. A stream has a window of its own, so a long bulletin holds up orders by no more than that.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,7 +9,7 @@ use kogge_model::reason::Reason;
 use tokio::sync::{mpsc, watch};
 use tonic::Streaming;
 
-use super::connection::flow;
+use super::connection::{Client, flow};
 use super::shared::Shared;
 use crate::bounds::{MAX_BULLETIN_BYTES, MAX_PIECES};
 use crate::timing::jitter;
@@ -17,27 +18,17 @@ use crate::wire::{FollowDown, FollowUp, follow_down};
 /// Before the next try, on average half of it.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Follows whichever server the session is with, until the link ends. The last bulletin stays in force meanwhile.
-pub(super) async fn run(shared: Arc<Shared>, bulletins: watch::Sender<Bytes>) {
-    let token = shared.group.token();
-    let following = async {
-        let mut state = shared.state.subscribe();
-        while state.wait_for(|state| state.server().is_some()).await.is_ok() {
-            if let Err(reason) = follow(&shared, &bulletins).await {
-                tracing::debug!(%reason, "bulletins stop coming for now");
-            }
-            tokio::time::sleep(jitter(PAUSE / 10, PAUSE)).await;
+/// Follows the server of a session for as long as that lasts. The last bulletin stays in force afterwards.
+pub(super) async fn run(shared: &Shared, client: &Client, bulletins: &watch::Sender<Bytes>) -> Infallible {
+    loop {
+        if let Err(reason) = follow(shared, client.clone(), bulletins).await {
+            tracing::debug!(%reason, "bulletins stop coming for now");
         }
-    };
-    tokio::select! {
-        () = token.cancelled() => {}
-        () = following => {}
+        tokio::time::sleep(jitter(PAUSE / 10, PAUSE)).await;
     }
 }
 
-async fn follow(shared: &Shared, bulletins: &watch::Sender<Bytes>) -> Result<(), Reason> {
-    let server = shared.at.load_full().ok_or_else(|| Reason::new("no server is connected"))?;
-    let mut client = shared.connect(&server).await.map_err(|error| error.reason())?.client;
+async fn follow(shared: &Shared, mut client: Client, bulletins: &watch::Sender<Bytes>) -> Result<(), Reason> {
     let (up, notes) = mpsc::channel(MAX_PIECES);
     let answer = tokio::time::timeout(shared.config.timing.answer, client.follow(flow(notes))).await;
     let answer = answer.map_err(|_| Reason::new("the server does not answer"))?;

@@ -80,6 +80,7 @@ pub struct Dialed {
 struct AgentEnd {
     reports: mpsc::Receiver<FromAgent>,
     orders: mpsc::Sender<FromControl>,
+    bulletins: watch::Sender<Bytes>,
 }
 
 /// A running dialer. Clones are the same one; it ends with its group, or when the agent drops its channels.
@@ -116,12 +117,10 @@ pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Resu
         config,
         ports,
     });
-    let agent = AgentEnd { reports, orders };
+    let (bulletins, bulletin) = watch::channel(Bytes::new());
+    let agent = AgentEnd { reports, orders, bulletins };
     let running = run(Arc::clone(&shared), route, agent);
     shared.group.spawn("link to the servers", OnPanic::StopGroup, running);
-    let (bulletins, bulletin) = watch::channel(Bytes::new());
-    let following = follow::run(Arc::clone(&shared), bulletins);
-    shared.group.spawn("bulletins of the servers", OnPanic::StopGroup, following);
     Ok(Dialed { to_control, from_control, bulletin, handle: DialerHandle { shared } })
 }
 

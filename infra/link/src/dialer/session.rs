@@ -16,7 +16,7 @@ use super::connection::{Client, flow};
 use super::renew;
 use super::shared::Shared;
 use super::state::LinkState;
-use super::{AgentEnd, answer};
+use super::{AgentEnd, answer, follow};
 use crate::address::ServerAddress;
 use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES};
 use crate::codec::Codec;
@@ -122,12 +122,13 @@ impl Session {
     /// Reports out, orders in, until something ends it.
     pub(super) async fn attend(mut self, agent: &mut AgentEnd) -> Outcome {
         let (shared, client, out) = (Arc::clone(&self.shared), self.client.clone(), self.out.clone());
-        let (codec, AgentEnd { reports, orders }) = (self.codec, agent);
+        let (codec, AgentEnd { reports, orders, bulletins }) = (self.codec, agent);
         tokio::select! {
             () = shared.group.cancelled() => Outcome::Closed,
             outcome = self.hear(orders) => outcome,
             outcome = tell(codec, reports, &out) => outcome,
             () = renew::keep_fresh(&shared, &client) => Outcome::Renewed,
+            never = follow::run(&shared, &client, bulletins) => match never {},
         }
     }
 
