@@ -69,7 +69,7 @@ impl Services {
         }));
     }
 
-    fn hear_update(&mut self, now: Timestamp, status: TaskStatus, effects: &mut Effects) {
+    pub(crate) fn hear_update(&mut self, now: Timestamp, status: TaskStatus, effects: &mut Effects) {
         if status.sequence > 0 {
             let (task, sequence) = (status.task.clone(), status.sequence);
             effects.push(Effect::Call(Call::Acknowledge { task, sequence }));

@@ -5,11 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kogge_model::id::{AgentId, FrameworkId, OfferId, RevisionId};
+use kogge_model::health::Health;
+use kogge_model::id::{AgentId, FrameworkId, OfferId, RevisionId, RunId, TaskId};
 use kogge_model::port::{Port, PortSet};
+use kogge_model::reason::Reason;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
 use kogge_model::scheduler::{Call, Event, Offer};
 use kogge_model::service::ServiceSpec;
+use kogge_model::task::{Running, TaskState, TaskStatus};
 use kogge_model::template::{Command, PortSpec};
 use kogge_model::time::Timestamp;
 use kogge_services::{Change, Config, Effect, Effects, Input, Services};
@@ -93,4 +96,65 @@ fn a_constraint_of_its_own_for_each_agent_is_no_harder() {
 fn spreading_over_zones_is_no_harder() {
     let by_agent = place(500, 100, |_| "spread:zone".to_owned());
     assert_eq!(by_agent.values().sum::<usize>(), 50_000);
+}
+
+/// All instances of one service are placed; gives the core and what their agents say once they run.
+fn launched(count: u32) -> (Services, Vec<TaskStatus>) {
+    let mut spec = ServiceSpec { instances: count, ..ServiceSpec::default() };
+    spec.template.command = Some(Command::Shell("serve".into()));
+    let (mut core, mut effects) = (Services::new(Config::default(), [7; 32]), Effects::new());
+    let now = Timestamp::from_secs(1);
+    core.handle(now, Input::Connected, &mut effects);
+    core.handle(now, Input::FromKernel(Event::Subscribed(FrameworkId::new("services"))), &mut effects);
+    let change = Change::Whole([("app".parse().unwrap(), Arc::new(spec))].into());
+    core.handle(now, Input::Desired { revision: RevisionId(1), change }, &mut effects);
+    effects.clear();
+    core.handle(now, Input::FromKernel(Event::Offers(offers())), &mut effects);
+    let running = |task: &TaskId, run: u64| TaskStatus {
+        task: task.clone(),
+        run: RunId(run),
+        agent: AgentId::new("agent-1"),
+        sequence: 1,
+        at: now,
+        state: TaskState::Running(Running {
+            pid: 1,
+            started_at: now,
+            ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            health: Health::Healthy,
+        }),
+        reason: Reason::default(),
+    };
+    let launches = effects.iter().filter_map(|effect| match effect {
+        Effect::Call(Call::Accept { launches, .. }) => Some(launches),
+        _ => None,
+    });
+    let statuses = launches.flatten().zip(1..).map(|(spec, run)| running(&spec.task, run)).collect();
+    (core, statuses)
+}
+
+#[test]
+fn updates_heard_together_come_to_the_same_end_with_one_plan() {
+    let (mut one_by_one, updates) = launched(500);
+    let mut together = one_by_one.clone();
+    let (now, mut many, mut few) = (Timestamp::from_secs(2), Effects::new(), Effects::new());
+    for update in &updates {
+        one_by_one.handle(now, Input::FromKernel(Event::Update(update.clone())), &mut many);
+    }
+    let events = updates.into_iter().map(Event::Update);
+    for input in Input::of_events(events) {
+        together.handle(now, input, &mut few);
+    }
+    assert!(one_by_one.iter().eq(together.iter()));
+    let saves = |effects: &Effects| effects.iter().filter(|e| matches!(e, Effect::SaveService(_))).count();
+    assert!(saves(&few) <= 1 && saves(&few) < saves(&many), "{} and {}", saves(&few), saves(&many));
+}
+
+#[test]
+fn other_events_keep_their_place_between_updates() {
+    let (_, updates) = launched(3);
+    let update = |n: usize| Event::Update(updates[n].clone());
+    let inputs = Input::of_events([update(0), update(1), Event::Offers(Vec::new()), update(2)]);
+    let both = Input::Updates(updates[..2].to_vec());
+    let last = Input::Updates(updates[2..].to_vec());
+    assert_eq!(inputs, [both, Input::FromKernel(Event::Offers(Vec::new())), last]);
 }

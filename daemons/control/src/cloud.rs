@@ -71,6 +71,23 @@ pub(crate) struct Cloud {
 enum Word {
     ToKernel(kogge_kernel::Input),
     ToServices(kogge_services::Input),
+    /// Said to services by the kernel; heard together with those that follow at once.
+    Event(Event),
+}
+
+/// `first` and the events that stand before any other word.
+fn with_following(first: Event, words: &mut VecDeque<Word>) -> Vec<Event> {
+    let mut events = vec![first];
+    loop {
+        match words.pop_front() {
+            Some(Word::Event(event)) => events.push(event),
+            Some(other) => {
+                words.push_front(other);
+                return events;
+            }
+            None => return events,
+        }
+    }
 }
 
 impl Settings {
@@ -118,9 +135,11 @@ impl Cloud {
         self.converse(Word::ToServices(kogge_services::Input::Connected), round);
     }
 
-    /// An agent said something.
-    pub(crate) fn hear_agent(&mut self, message: FromAgent, round: &mut Round) {
-        self.converse(Word::ToKernel(kogge_kernel::Input::FromAgent(message)), round);
+    /// Agents said something, in this order. What it means for services is planned once all of it is heard.
+    pub(crate) fn hear_agents(&mut self, messages: Vec<FromAgent>, round: &mut Round) {
+        let words =
+            messages.into_iter().map(|message| Word::ToKernel(kogge_kernel::Input::FromAgent(message)));
+        self.converse_from(words.collect(), round);
     }
 
     /// An operator said something of an agent.
@@ -178,9 +197,12 @@ impl Cloud {
         touched
     }
 
-    /// The cores talk until nobody has anything to say.
     fn converse(&mut self, first: Word, round: &mut Round) {
-        let mut words = VecDeque::from([first]);
+        self.converse_from(VecDeque::from([first]), round);
+    }
+
+    /// The cores talk until nobody has anything to say.
+    fn converse_from(&mut self, mut words: VecDeque<Word>, round: &mut Round) {
         let mut said = 0usize;
         while let Some(word) = words.pop_front() {
             said += 1;
@@ -188,6 +210,11 @@ impl Cloud {
             match word {
                 Word::ToKernel(input) => self.ask_kernel(input, &mut words, round),
                 Word::ToServices(input) => self.ask_services(input, &mut words, round),
+                Word::Event(event) => {
+                    for input in kogge_services::Input::of_events(with_following(event, &mut words)) {
+                        self.ask_services(input, &mut words, round);
+                    }
+                }
             }
         }
     }
@@ -239,7 +266,7 @@ impl Cloud {
             self.remember_end(status, round);
         }
         if *framework == self.framework {
-            words.push_back(Word::ToServices(kogge_services::Input::FromKernel(event)));
+            words.push_back(Word::Event(event));
         }
     }
 

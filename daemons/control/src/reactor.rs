@@ -16,7 +16,7 @@ use kogge_host::backoff::Backoff;
 use kogge_host::clock;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::id::{RunId, TaskId};
-use kogge_model::link::FromControl;
+use kogge_model::link::{FromAgent, FromControl};
 use kogge_model::reason::Reason;
 use kogge_model::view::EventView;
 use kogge_store::{CommitError, Leadership, Store};
@@ -127,7 +127,7 @@ impl Reactor {
             }
             Some(message) = self.wires.agents.incoming.recv() => {
                 round = Round::begin(clock::now());
-                self.cloud.hear_agent(message, &mut round);
+                self.hear_agents(message, ROUND_LIMIT, &mut round);
             }
             Some(task) = self.wires.drained.recv() => {
                 round = Round::begin(clock::now());
@@ -142,17 +142,34 @@ impl Reactor {
 
     /// Whatever else waits goes into the same commit.
     fn take_waiting(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
-        for _ in 0..ROUND_LIMIT {
+        let mut left = ROUND_LIMIT;
+        while left > 0 {
             if let Ok(message) = self.wires.agents.incoming.try_recv() {
-                self.cloud.hear_agent(message, round);
-            } else if let Ok(job) = self.wires.jobs.try_recv() {
+                left -= self.hear_agents(message, left, round);
+                continue;
+            }
+            if let Ok(job) = self.wires.jobs.try_recv() {
                 answers.push(job.run(&mut self.cloud, round));
             } else if let Ok(task) = self.wires.drained.try_recv() {
                 self.cloud.drained(task, round);
             } else {
                 break;
             }
+            left -= 1;
         }
+    }
+
+    /// Hears what agents have said and wait to be heard, at most `limit` words; tells how many it were.
+    fn hear_agents(&mut self, first: FromAgent, limit: usize, round: &mut Round) -> usize {
+        let mut messages = vec![first];
+        while messages.len() < limit
+            && let Ok(message) = self.wires.agents.incoming.try_recv()
+        {
+            messages.push(message);
+        }
+        let heard = messages.len();
+        self.cloud.hear_agents(messages, round);
+        heard
     }
 
     /// Persist, then send, then answer.

@@ -196,6 +196,7 @@ impl Server {
             watchers.checks.after_kernel(&again, &more, self.kernel.view());
             effects.extend(more);
         }
+        let mut events = Vec::new();
         for effect in effects {
             use kernel::Effect;
             match effect {
@@ -203,7 +204,7 @@ impl Server {
                     if let Event::Refused { call, reason } = &event {
                         round.notes.push(format!("kernel refused {call}: {reason}"));
                     }
-                    words.push_back(Word::Services(services::Input::FromKernel(event)));
+                    events.push(event);
                 }
                 Effect::ToFramework { .. } => {}
                 Effect::ToAgent { agent, message } => round.outbox.push((agent, message)),
@@ -212,6 +213,7 @@ impl Server {
                 other => round.writes.push(Write::Kernel(other)),
             }
         }
+        words.extend(services::Input::of_events(events).into_iter().map(Word::Services));
     }
 
     fn ask_services(
