@@ -3,7 +3,11 @@
 //! A benchmark is a file: a function from the lab to rows. Peers are started here, with their own data and sockets,
 //! and ended. Machines steal time: medians are judged, the worst is told.
 
+mod agent;
+mod assigning;
 mod control;
+mod fleet;
+mod herd;
 mod idle;
 mod lab;
 mod load;
@@ -41,6 +45,9 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("router", router::run),
     ("routes", routes::run),
     ("idle", idle::run),
+    ("agent", agent::run),
+    ("assigning", assigning::run),
+    ("herd", herd::run),
 ];
 
 /// Arguments of `cargo xtask bench`.
@@ -52,14 +59,24 @@ pub(crate) struct Arguments {
     /// Measure this program instead of building one
     #[arg(long, value_name = "PROGRAM")]
     kogge: Option<PathBuf>,
+    /// Use these simulated agents instead of building them
+    #[arg(long, value_name = "PROGRAM")]
+    herd: Option<PathBuf>,
     /// Cargo's profile for what is built
     #[arg(long, default_value = "shipped")]
     profile: String,
+    /// Simulated agents of the herd
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
+    agents: usize,
+    /// Instances on them, in all
+    #[arg(long, value_name = "COUNT", default_value_t = 100_000)]
+    instances: usize,
 }
 
 /// Runs them, prints the table, writes `target/bench.json`. Fails when one could not be run, not when a goal is missed.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let lab = Lab::open(&root(), &arguments.profile, arguments.kogge.clone())?;
+    let lab = lab.with_herd(arguments.herd.clone(), (arguments.agents, arguments.instances));
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (name, benchmark) in BENCHMARKS {
         if arguments.only.as_deref().is_some_and(|only| only != *name) {

@@ -13,6 +13,8 @@ pub(crate) struct Lab {
     profile: String,
     kogge: Option<PathBuf>,
     scratch: TempDir,
+    herd: Option<PathBuf>,
+    herd_size: (usize, usize),
 }
 
 impl Lab {
@@ -22,7 +24,24 @@ impl Lab {
         let target = root.join("target");
         std::fs::create_dir_all(&target)?;
         let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&target)?;
-        Ok(Self { root: root.to_owned(), profile: profile.to_owned(), kogge, scratch })
+        Ok(Self {
+            root: root.to_owned(),
+            profile: profile.to_owned(),
+            kogge,
+            scratch,
+            herd: None,
+            herd_size: (0, 0),
+        })
+    }
+
+    /// How large the herd is; `herd` is used instead of one built here.
+    pub(crate) fn with_herd(self, herd: Option<PathBuf>, herd_size: (usize, usize)) -> Self {
+        Self { herd, herd_size, ..self }
+    }
+
+    /// Simulated agents, and the instances on them.
+    pub(crate) const fn herd_size(&self) -> (usize, usize) {
+        self.herd_size
     }
 
     /// A place for files that goes with the bench.
@@ -41,6 +60,14 @@ impl Lab {
     /// A program of the simulator's crate.
     pub(crate) fn simulator(&self) -> anyhow::Result<PathBuf> {
         self.build(&["-p", "kogge-sim", "--bin", "kogge-sim"], "kogge-sim")
+    }
+
+    /// The simulated agents.
+    pub(crate) fn herd(&self) -> anyhow::Result<PathBuf> {
+        match &self.herd {
+            Some(path) => path.canonicalize().with_context(|| format!("no program at {}", path.display())),
+            None => self.build(&["-p", "kogge-herd", "--bin", "kogge-herd"], "kogge-herd"),
+        }
     }
 
     /// An example of a crate, which measures that crate alone.

@@ -17,6 +17,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("kogge", &["core/", "infra/", "daemons/", "edge/"]),
     // Never shipped. Tests and benches reach for what they build or measure, but not past a daemon's door.
     ("dev/sim", &["core/"]),
+    ("dev/herd", &["core/", "infra/", "edge/client"]),
     ("dev/testkit", &["core/", "infra/", "edge/client"]),
     ("dev/xtask", &["core/", "infra/", "edge/client", "dev/testkit"]),
 ];

@@ -1,0 +1,271 @@
+//! A large cloud on one machine: three servers on an ensemble of etcd, and a herd of simulated agents.
+//!
+//! The servers are the program to measure, each a process of its own; the agents are all in another one, so that what
+//! a server uses is told apart from what they use.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use nix::sys::signal::Signal;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::lab::Lab;
+use super::process::{Server, await_some, output};
+
+const MEMBERS: usize = 3;
+const ETCD: &str = "/usr/bin/etcd";
+
+/// Engine and servers.
+pub(crate) struct Fleet {
+    program: PathBuf,
+    servers: Vec<Member>,
+    directory: PathBuf,
+    herd_program: PathBuf,
+    // Last: servers say good-bye to their engine.
+    _engine: Vec<Server>,
+}
+
+/// One server.
+pub(crate) struct Member {
+    pub(crate) process: Server,
+    pub(crate) api: String,
+    name: String,
+}
+
+/// What the herd says of itself.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(crate) struct Tally {
+    pub(crate) term: u64,
+    pub(crate) registered: usize,
+    pub(crate) running: usize,
+}
+
+/// A process full of agents; it ends when this is dropped.
+pub(crate) struct Herd {
+    child: Child,
+    last: Arc<Mutex<Tally>>,
+    launches: PathBuf,
+}
+
+/// A deployment of the load.
+pub(crate) struct Asked {
+    pub(crate) service: String,
+    pub(crate) due_us: u64,
+    pub(crate) answered_us: u64,
+}
+
+/// When an agent was told to launch an instance of a service.
+pub(crate) struct Launched {
+    pub(crate) service: String,
+    pub(crate) at_us: u64,
+}
+
+/// What a load asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) prefix: &'a str,
+    pub(crate) services: usize,
+    pub(crate) instances: usize,
+    /// Between two requests, whether or not the last one was answered.
+    pub(crate) every: Duration,
+}
+
+impl Fleet {
+    pub(crate) fn start(lab: &Lab, name: &str) -> anyhow::Result<Self> {
+        let (program, herd_program) = (lab.kogge()?, lab.herd()?);
+        let directory = lab.scratch().join(name);
+        std::fs::create_dir(&directory)?;
+        let (engine, state) = ensemble(&directory)?;
+        let servers: anyhow::Result<Vec<Member>> =
+            (1..=MEMBERS).map(|number| serve(&program, &directory, &state, number)).collect();
+        Ok(Self { program, servers: servers?, directory, herd_program, _engine: engine })
+    }
+
+    /// The server that leads, as the servers say.
+    pub(crate) fn leader(&self) -> anyhow::Result<&Member> {
+        await_some("a leader", || {
+            let mut command = Command::new(&self.program);
+            command.args(["node", "list", "--output", "json", "--api", &self.servers[0].api]);
+            let Ok(said) = output(&mut command) else { return Ok(None) };
+            let nodes: Value = serde_json::from_str(&said)?;
+            let leader = nodes.as_array().into_iter().flatten().find(|node| node["leader"] == true);
+            let name = leader.and_then(|node| node["name"].as_str());
+            Ok(self.servers.iter().find(|server| Some(server.name.as_str()) == name))
+        })
+    }
+
+    /// Ends a server as a crash does.
+    pub(crate) fn kill(&mut self, pid: u32) -> anyhow::Result<()> {
+        let at = self.servers.iter().position(|server| server.process.pid() == pid);
+        let killed = self.servers.swap_remove(at.context("there is no such server")?);
+        killed.process.signal(Signal::SIGKILL)
+    }
+
+    /// Agents that join, and are registered when this answers.
+    pub(crate) fn herd(&self, agents: usize, patience: Duration) -> anyhow::Result<Herd> {
+        let launches = self.directory.join("launches");
+        let mut command = Command::new(&self.herd_program);
+        command.args(["agents", "--api", &self.leader()?.api, "--count", &agents.to_string(), "--launches"]);
+        command.arg(&launches).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start the herd")?;
+        let lines = BufReader::new(child.stdout.take().context("the herd says nothing")?);
+        let last = Arc::new(Mutex::new(Tally::default()));
+        let heard = Arc::clone(&last);
+        // Ends with the herd.
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                if let Ok(tally) = serde_json::from_str(&line) {
+                    *heard.lock().unwrap_or_else(PoisonError::into_inner) = tally;
+                }
+            }
+        });
+        let mut herd = Herd { child, last, launches };
+        herd.wait("all agents to be registered", patience, |tally| tally.registered == agents)?;
+        Ok(herd)
+    }
+
+    /// Asks the leader for services; answers when all requests have been answered.
+    pub(crate) fn load(&self, wanted: &Wanted<'_>) -> anyhow::Result<Vec<Asked>> {
+        let log = self.directory.join(format!("asked-{}", wanted.prefix));
+        let mut command = Command::new(&self.herd_program);
+        command.args(["load", "--api", &self.leader()?.api, "--prefix", wanted.prefix, "--log"]).arg(&log);
+        command.args(["--services", &wanted.services.to_string()]);
+        command.args(["--instances", &wanted.instances.to_string()]);
+        command.args(["--every-us", &wanted.every.as_micros().to_string()]);
+        output(&mut command)?;
+        let text = std::fs::read_to_string(&log)?;
+        let asked: Option<Vec<Asked>> = text
+            .lines()
+            .map(|line| {
+                let mut words = line.split(' ');
+                let service = words.next()?.to_owned();
+                let (due_us, answered_us) = (words.nth(1)?.parse().ok()?, words.next()?.parse().ok()?);
+                Some(Asked { service, due_us, answered_us })
+            })
+            .collect();
+        asked.context("the load's log cannot be read")
+    }
+}
+
+impl Herd {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the tally is so.
+    pub(crate) fn wait(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        is_so: impl Fn(&Tally) -> bool,
+    ) -> anyhow::Result<Tally> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let tally = self.tally();
+            if is_so(&tally) {
+                return Ok(tally);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the herd ended with {status}");
+            }
+            ensure!(Instant::now() < deadline, "waited {patience:?} in vain for {what}: {tally:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// All launches so far.
+    pub(crate) fn launches(&self) -> anyhow::Result<Vec<Launched>> {
+        let text = std::fs::read_to_string(&self.launches)?;
+        let launched: Option<Vec<Launched>> = text
+            .lines()
+            .map(|line| {
+                let mut words = line.split(' ');
+                let service = words.next()?.trim_start_matches('/').to_owned();
+                Some(Launched { service, at_us: words.nth(1)?.parse().ok()? })
+            })
+            .collect();
+        launched.context("the herd's launches cannot be read")
+    }
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        // It ends when nobody holds its standard input.
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// Starts an ensemble; gives its members and the address of a state there.
+fn ensemble(directory: &Path) -> anyhow::Result<(Vec<Server>, String)> {
+    let urls: Vec<[String; 2]> =
+        (0..MEMBERS).map(|_| Ok([free_url()?, free_url()?])).collect::<anyhow::Result<_>>()?;
+    let cluster: Vec<String> = urls.iter().enumerate().map(|(n, [_, peer])| format!("e{n}={peer}")).collect();
+    let mut members = Vec::new();
+    for (number, [client, peer]) in urls.iter().enumerate() {
+        let mut command = Command::new(ETCD);
+        command.args(["--name", &format!("e{number}"), "--log-level", "error", "--data-dir"]);
+        command.arg(directory.join(format!("e{number}")));
+        for (option, url) in [
+            ("--listen-client-urls", client),
+            ("--advertise-client-urls", client),
+            ("--listen-peer-urls", peer),
+            ("--initial-advertise-peer-urls", peer),
+        ] {
+            command.arg(option).arg(url);
+        }
+        command.args(["--initial-cluster", &cluster.join(",")]);
+        command.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
+        members.push(Server::start(&mut command, &directory.join(format!("e{number}.talk")))?);
+    }
+    let hosts: Vec<&str> = urls.iter().map(|[client, _]| client.trim_start_matches("http://")).collect();
+    for (number, host) in hosts.iter().enumerate() {
+        let talk = directory.join(format!("e{number}.talk"));
+        await_some("etcd to serve", || {
+            members[number].must_live(&talk)?;
+            Ok(is_healthy(host).unwrap_or(false).then_some(()))
+        })?;
+    }
+    Ok((members, format!("etcd://{}/bench", hosts.join(","))))
+}
+
+fn is_healthy(host: &str) -> std::io::Result<bool> {
+    let mut stream = std::net::TcpStream::connect(host)?;
+    stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+    Ok(std::io::read_to_string(stream)?.contains(r#""health":"true""#))
+}
+
+fn free_url() -> anyhow::Result<String> {
+    Ok(format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?))
+}
+
+fn serve(program: &Path, directory: &Path, state: &str, number: usize) -> anyhow::Result<Member> {
+    let name = format!("s{number}");
+    let (data, talk) = (directory.join(&name), directory.join(format!("{name}.talk")));
+    let mut command = Command::new(program);
+    command.args(["server", "--doors", "ephemeral", "--state", state, "--name", &name]);
+    command.env("KOGGE_DATA", &data).env_remove("KOGGE_API").env_remove("KOGGE_TOKEN");
+    let mut process = Server::start(&mut command, &talk)?;
+    let api = await_some("a server to serve", || {
+        process.must_live(&talk)?;
+        let Ok(text) = std::fs::read(data.join("doors.json")) else { return Ok(None) };
+        let doors: Value = serde_json::from_slice(&text).unwrap_or_default();
+        Ok(doors["api"].as_str().map(str::to_owned))
+    })?;
+    Ok(Member { process, api, name })
+}
