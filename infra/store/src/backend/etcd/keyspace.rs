@@ -49,11 +49,17 @@ impl Keyspace {
         key.starts_with(&self.prefix).then(|| Key::from(key.slice(self.prefix.len()..)))
     }
 
-    /// An entry as the cloud knows it.
+    /// An entry as the cloud knows it. It has memory of its own: what came in with it is part of one long message, and
+    /// the last record of it that anybody keeps would keep all of it.
     pub(super) fn entry(&self, found: wire::KeyValue) -> Option<Entry> {
+        let key = self.inner(&found.key)?;
+        let mut own = BytesMut::with_capacity(key.len() + found.value.len());
+        own.extend_from_slice(&key);
+        own.extend_from_slice(&found.value);
+        let mut own = own.freeze();
         Some(Entry {
-            key: self.inner(&found.key)?,
-            value: found.value,
+            key: Key::from(own.split_to(key.len())),
+            value: own,
             created: wire::revision(found.create_revision),
             modified: wire::revision(found.mod_revision),
             version: u64::try_from(found.version).unwrap_or(0),
@@ -81,6 +87,21 @@ mod tests {
         assert_eq!(keys.end(b""), "/cloud;");
         assert_eq!(keys.end(b"a\xff\xff"), "/cloud:b");
         assert_eq!(keys.end(b"\xff"), "/cloud;");
+    }
+
+    #[test]
+    fn an_entry_keeps_nothing_of_the_message_it_came_in() {
+        let keys = Keyspace::new("cloud");
+        let message = Bytes::from([keys.outer(b"k").as_ref(), b"value", &[0; 100]].concat());
+        let length = keys.outer(b"k").len();
+        let found = wire::KeyValue {
+            key: message.slice(..length),
+            value: message.slice(length..length + 5),
+            ..wire::KeyValue::default()
+        };
+        let entry = keys.entry(found).unwrap();
+        assert_eq!((&*entry.key, entry.value.as_ref()), (b"k".as_slice(), b"value".as_slice()));
+        assert!(message.is_unique());
     }
 
     #[test]
