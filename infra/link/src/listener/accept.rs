@@ -83,9 +83,9 @@ impl Reception {
             Ok(Err(error)) => return tracing::debug!(%from, %error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!(%from, "a TLS handshake took too long"),
         };
-        let caller = Caller { from, shown: shown(&stream) };
         let authority = self.shared.ports.signer.authority();
-        if caller.agent(authority).is_ok() || caller.server(authority).is_ok() {
+        let caller = Caller::new(from, shown(&stream), authority);
+        if caller.is_agent() || caller.server(authority).is_ok() {
             self.serve(stream, caller, self.shared.config.max_message_bytes).await;
             return;
         }

@@ -15,7 +15,9 @@ use crate::identity::{AuthorityCertificate, Certificate, Look, Role, Untrusted};
 pub(crate) struct Caller {
     pub(crate) from: SocketAddr,
     /// The certificate shown; the handshake has proved that the key is there, nothing else.
-    pub(crate) shown: Option<CertificateDer<'static>>,
+    shown: Option<CertificateDer<'static>>,
+    /// Whom it names, if it was good when the connection was made: a signature holds as long as the connection does.
+    known: Option<CertifiedAgent>,
 }
 
 /// An agent that has shown who it is.
@@ -25,7 +27,29 @@ pub(crate) struct CertifiedAgent {
     pub(crate) certificate: Certificate,
 }
 
+impl CertifiedAgent {
+    fn is_good_at(&self, now: Timestamp) -> bool {
+        (self.certificate.not_before()..self.certificate.not_after()).contains(&now)
+    }
+}
+
 impl Caller {
+    /// Whoever is at the other end of a new connection.
+    pub(crate) fn new(
+        from: SocketAddr,
+        shown: Option<CertificateDer<'static>>,
+        authority: &AuthorityCertificate,
+    ) -> Self {
+        let mut caller = Self { from, shown, known: None };
+        caller.known = caller.agent(authority).ok();
+        caller
+    }
+
+    /// Whether the connection was made by an agent.
+    pub(crate) const fn is_agent(&self) -> bool {
+        self.known.is_some()
+    }
+
     /// Whose call this is.
     pub(crate) fn of<T>(request: &Request<T>) -> Self {
         request.extensions().get().cloned().expect("every request is given its connection's caller")
@@ -33,7 +57,12 @@ impl Caller {
 
     /// The agent, if its certificate is good now.
     pub(crate) fn agent(&self, authority: &AuthorityCertificate) -> Result<CertifiedAgent, Untrusted> {
-        self.agent_at(authority, clock::now())
+        let now = clock::now();
+        match &self.known {
+            Some(known) if known.is_good_at(now) => Ok(known.clone()),
+            // Whatever has changed since is told.
+            _ => self.agent_at(authority, now),
+        }
     }
 
     /// The name of the server, if this is one of the cluster.
