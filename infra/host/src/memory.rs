@@ -27,9 +27,68 @@ pub fn footprint(pid: u32) -> io::Result<Footprint> {
     })
 }
 
+/// Lets go of the pages of the program's own code: those that are needed again come back from the page cache as they
+/// are called. Most of what a start maps is needed by nothing but the start.
+///
+/// # Errors
+/// When the process cannot see what it has mapped, or the kernel refuses.
+pub fn release_code() -> io::Result<()> {
+    let program = std::fs::read_link("/proc/self/exe")?;
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    for (first, length) in code_of(&program.to_string_lossy(), &maps) {
+        advise_unneeded(first, length)?;
+    }
+    Ok(())
+}
+
+/// Where `program` is mapped to be executed and never written to (proc(5)): first address and length.
+fn code_of<'a>(program: &'a str, maps: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
+    maps.lines().filter_map(move |line| {
+        let mut words = line.split_ascii_whitespace();
+        let (range, rights) = (words.next()?, words.next()?);
+        // Offset, device and inode come between.
+        if rights != "r-xp" || words.nth(3)? != program {
+            return None;
+        }
+        let (first, end) = range.split_once('-')?;
+        let (first, end) = (usize::from_str_radix(first, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
+        Some((first, end.checked_sub(first)?))
+    })
+}
+
+#[expect(unsafe_code, reason = "dropping pages is unsafe where they were written to")]
+fn advise_unneeded(first: usize, length: usize) -> io::Result<()> {
+    let start = std::ptr::with_exposed_provenance_mut(first);
+    // SAFETY: the range is a private mapping of the program's file that nobody may write to, so each page holds what
+    // the file does, and is read from there again when it is touched.
+    match unsafe { libc::madvise(start, length, libc::MADV_DONTNEED) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_code_of_the_program_itself_is_let_go() {
+        let maps = "00200000-009ed000 r--p 00000000 fd:00 71 /usr/bin/kogge\n\
+                    009ee000-0269e000 r-xp 007ed000 fd:00 71 /usr/bin/kogge\n\
+                    0269e000-026a5000 rw-p 0249c000 fd:00 71 /usr/bin/kogge\n\
+                    7f0000000000-7f0000100000 r-xp 00000000 fd:00 72 /usr/lib/libc.so.6\n\
+                    7f0000200000-7f0000300000 r-xp 00000000 00:00 0\n";
+        assert_eq!(code_of("/usr/bin/kogge", maps).collect::<Vec<_>>(), [(0x9e_e000, 0x1cb_0000)]);
+        assert_eq!(code_of("/usr/bin/other", maps).count(), 0);
+    }
+
+    #[test]
+    fn a_process_goes_on_after_it_has_let_its_code_go() {
+        release_code().unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let program = std::fs::read_link("/proc/self/exe").unwrap();
+        assert!(code_of(&program.to_string_lossy(), &maps).next().is_some());
+    }
 
     #[test]
     fn this_process_holds_some_memory() {

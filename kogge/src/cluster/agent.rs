@@ -164,6 +164,7 @@ fn collect_images(group: &TaskGroup, images: ImageStore, agent: AgentHandle) {
 impl Member {
     async fn run_to_end(self) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
+        process::settle(&self.group);
         let broken = tokio::select! {
             () = signals.any() => None,
             failed = self.agent.ended() => Some(failed.unwrap_or_else(|| "the agent has ended".to_owned())),

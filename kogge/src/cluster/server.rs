@@ -128,6 +128,7 @@ impl Server {
 
     async fn run_to_end(self) -> Result<(), Failure> {
         let mut signals = Signals::listen()?;
+        process::settle(&self.edge_group);
         let broken = tokio::select! {
             Down { .. } = self.control.asked_down() => None,
             () = signals.any() => None,

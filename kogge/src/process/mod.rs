@@ -9,10 +9,14 @@ mod signals;
 use std::ffi::OsString;
 
 use kogge_cli::{Failure, Format};
+use kogge_host::tasks::{OnPanic, TaskGroup};
 
 pub(crate) use detach::Ready;
 pub(crate) use place::Place;
 pub(crate) use signals::Signals;
+
+/// Until a start is over: connected, registered, recovered.
+const START: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `body` to its end in this process, or in the background as a process of its own with the words
 /// `background`.
@@ -38,6 +42,20 @@ pub(crate) fn run(
 /// This very command, without the wish for the background.
 pub(crate) fn own_words() -> Vec<OsString> {
     std::env::args_os().skip(1).filter(|word| word != "--detach" && word != "-d").collect()
+}
+
+/// Once the start is over, what only it needed is given back.
+pub(crate) fn settle(group: &TaskGroup) {
+    let token = group.token();
+    group.spawn("code of the start", OnPanic::Log, async move {
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(START) => {}
+        }
+        if let Err(error) = kogge_host::memory::release_code() {
+            tracing::debug!(%error, "the code of the start stays in memory");
+        }
+    });
 }
 
 fn serve(

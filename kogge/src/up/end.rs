@@ -11,7 +11,7 @@ use kogge_model::reason::Reason;
 
 use super::cloud::Cloud;
 use super::doors;
-use crate::process::Signals;
+use crate::process::{self, Signals};
 
 /// How long requests under way may take when the cloud ends.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -32,6 +32,7 @@ enum Cause {
 impl Cloud {
     /// Runs until something ends it, then ends every part in order.
     pub(crate) async fn run_to_end(self) -> Result<(), Failure> {
+        process::settle(&self.edge_group);
         let cause = self.cause().await?;
         let down = match &cause {
             Cause::Asked(down) => *down,
