@@ -11,14 +11,15 @@ use anyhow::{Context, ensure};
 use super::fleet::{Fleet, Wanted};
 use super::lab::Lab;
 use super::row::{Better, Goal, Row, Series};
+use super::talk;
 
 const AGENTS: usize = 200;
 /// At once, for the number a second.
 const FLOOD: [usize; 2] = [50, 100];
 const FLOODS: [&str; 3] = ["one", "two", "three"];
 /// At a thousand a second, for the time that each of them takes.
-const STEADY: [usize; 2] = [1_000, 10];
-const STEADY_EVERY: Duration = Duration::from_millis(10);
+const STEADY: [usize; 2] = [200, 50];
+const STEADY_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
@@ -35,7 +36,9 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
         let launched =
             launches.iter().filter(|launch| launch.service.starts_with(prefix)).map(|one| one.at_us);
         let last = launched.max().context("nothing was launched")?;
-        rates.push((services * instances) as f64 / (last.saturating_sub(first) as f64 / 1e6));
+        let rate = (services * instances) as f64 / (last.saturating_sub(first) as f64 / 1e6);
+        talk(&format!("bench: {rate:.0} instances a second"));
+        rates.push(rate);
     }
     let [services, instances] = STEADY;
     let asked = fleet.load(&Wanted { prefix: "steady", services, instances, every: STEADY_EVERY })?;

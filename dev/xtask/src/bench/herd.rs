@@ -15,8 +15,8 @@ const SERVICES: usize = 100;
 const MIB: f64 = 1_048_576.0;
 const PATIENCE: Duration = Duration::from_secs(280);
 /// Until what the load left behind is done.
-const SETTLING: Duration = Duration::from_secs(10);
-const WATCHED: Duration = Duration::from_secs(20);
+const SETTLING: Duration = Duration::from_secs(5);
+const WATCHED: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let (agents, instances) = lab.herd_size();
