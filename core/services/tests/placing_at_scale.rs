@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kogge_model::health::Health;
+use kogge_model::health::{Health, HealthCheck, Probe};
 use kogge_model::id::{AgentId, FrameworkId, OfferId, RevisionId, RunId, TaskId};
 use kogge_model::port::{Port, PortSet};
 use kogge_model::reason::Reason;
@@ -15,7 +15,7 @@ use kogge_model::service::ServiceSpec;
 use kogge_model::task::{Running, TaskState, TaskStatus};
 use kogge_model::template::{Command, PortSpec};
 use kogge_model::time::Timestamp;
-use kogge_services::{Change, Config, Effect, Effects, Input, Services};
+use kogge_services::{Change, Config, Effect, Effects, Input, Service, Services};
 
 const AGENTS: u64 = 5_000;
 const ZONES: u64 = 20;
@@ -102,6 +102,8 @@ fn spreading_over_zones_is_no_harder() {
 fn launched(count: u32) -> (Services, Vec<TaskStatus>) {
     let mut spec = ServiceSpec { instances: count, ..ServiceSpec::default() };
     spec.template.command = Some(Command::Shell("serve".into()));
+    // Whoever is asked whether it is well is no more on trial once it says so.
+    spec.template.health = Some(HealthCheck::new(Probe::Command { argv: vec!["true".into()] }));
     let (mut core, mut effects) = (Services::new(Config::default(), [7; 32]), Effects::new());
     let now = Timestamp::from_secs(1);
     core.handle(now, Input::Connected, &mut effects);
@@ -144,7 +146,14 @@ fn updates_heard_together_come_to_the_same_end_with_one_plan() {
     for input in Input::of_events(events) {
         together.handle(now, input, &mut few);
     }
-    assert!(one_by_one.iter().eq(together.iter()));
+    let ends = |core: &Services| -> Vec<_> {
+        let end = |service: &Service| {
+            let deployment = service.deployment().map(|deployment| deployment.state.clone());
+            (service.instances.clone(), deployment, service.tally())
+        };
+        core.iter().map(end).collect()
+    };
+    assert_eq!(ends(&one_by_one), ends(&together));
     let saves = |effects: &Effects| effects.iter().filter(|e| matches!(e, Effect::SaveService(_))).count();
     assert!(saves(&few) <= 1 && saves(&few) < saves(&many), "{} and {}", saves(&few), saves(&many));
 }
