@@ -50,9 +50,12 @@ impl Handle {
     /// How new the answers of this server are; none while it leads: then they are the newest there is.
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness> {
-        if self.inner.standing.borrow().leads() {
-            return None;
-        }
+        if self.inner.standing.borrow().leads() { None } else { self.copied() }
+    }
+
+    /// How new the copy is; none if this server is alone and has none.
+    #[must_use]
+    pub fn copied(&self) -> Option<Freshness> {
         let reached = *self.inner.copy.as_ref()?.reached().borrow();
         Some(Freshness { index: reached.revision.get(), age: clock::now().saturating_since(reached.at) })
     }

@@ -30,6 +30,7 @@ use crate::image::Image;
 use crate::job::{Answer, Job};
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
+use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
@@ -175,6 +176,12 @@ impl Reactor {
     /// Persist, then send, then answer.
     async fn finish(&mut self, mut round: Round, answers: Vec<Answer>, backoff: &mut Backoff) -> Turn {
         let Some(leadership) = &self.leadership else { return Turn::Seek(Seeking::following()) };
+        // A process that stood still learns late that another one leads: what it knows may be old, for readers too.
+        if !leadership.holds() {
+            let reason = Reason::new("this server does not lead any more").with_hint("try again");
+            answers.into_iter().for_each(|answer| answer(Err(Refusal::NotLeader(reason.clone()))));
+            return Turn::Seek(Seeking { is_dirty: true, ..Seeking::following() });
+        }
         let batch = std::mem::take(&mut round.batch);
         let changed = !batch.is_empty() || !round.is_empty();
         if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard()).await {

@@ -1,7 +1,9 @@
 //! Having won an election.
 
 use std::fmt;
+use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Guard, Key, Revision};
@@ -15,6 +17,8 @@ pub struct Leadership {
     fence: Revision,
     lost: CancellationToken,
     resign: Option<Box<dyn FnOnce() + Send + Sync>>,
+    /// Until when it is certain, told anew with each sign of life; none where it ends only when it is given up.
+    certain: Option<watch::Receiver<Instant>>,
 }
 
 impl Leadership {
@@ -26,7 +30,21 @@ impl Leadership {
         lost: CancellationToken,
         resign: impl FnOnce() + Send + Sync + 'static,
     ) -> Self {
-        Self { key, fence, lost, resign: Some(Box::new(resign)) }
+        Self { key, fence, lost, resign: Some(Box::new(resign)), certain: None }
+    }
+
+    /// The same, which nobody else can have before the time that is told.
+    pub(crate) fn certain_until(mut self, certain: watch::Receiver<Instant>) -> Self {
+        self.certain = Some(certain);
+        self
+    }
+
+    /// Whether this leads for certain, looked up on the clock: also for a process that stood still and has not been
+    /// told yet that it lost.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        let is_certain = |certain: &watch::Receiver<Instant>| Instant::now() < *certain.borrow();
+        !self.lost.is_cancelled() && self.certain.as_ref().is_none_or(is_certain)
     }
 
     /// Strictly greater than that of every earlier leader of this election, also across restarts.
@@ -70,5 +88,25 @@ impl fmt::Debug for Leadership {
             .field("key", &self.key)
             .field("fence", &self.fence)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leadership_that_is_not_certain_any_more_does_not_hold_though_nobody_has_said_so() {
+        let (tell, certain) = watch::channel(Instant::now() + std::time::Duration::from_secs(3_600));
+        let lost = CancellationToken::new();
+        let leadership = Leadership::new(Key::election("test"), Revision::new(1), lost.clone(), || {})
+            .certain_until(certain);
+        assert!(leadership.holds());
+        tell.send_replace(Instant::now());
+        assert!(!leadership.holds());
+        tell.send_replace(Instant::now() + std::time::Duration::from_secs(3_600));
+        assert!(leadership.holds());
+        lost.cancel();
+        assert!(!leadership.holds());
     }
 }

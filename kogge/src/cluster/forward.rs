@@ -17,13 +17,13 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use kogge_control::{Handle, Standing};
+use kogge_control::{Freshness, Handle, Standing};
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::{ServerAddress, Tunnels};
 use kogge_model::caller::Caller;
 use kogge_model::reason::Reason;
 use tokio::io::DuplexStream;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use crate::adapters::LateDoor;
 
@@ -69,8 +69,10 @@ impl Forward {
 }
 
 async fn decide(State(forward): State<Forward>, request: Request, next: Next) -> Response {
-    let standing = forward.control.standing().borrow().clone();
-    let Standing::Follows(leader) = standing else { return next.run(request).await };
+    let mut standing = forward.control.standing();
+    let Standing::Follows(leader) = standing.borrow_and_update().clone() else {
+        return lead(&forward, &standing, request, next).await;
+    };
     let path = request.uri().path();
     if OWN.iter().any(|own| path.starts_with(own)) {
         return next.run(request).await;
@@ -94,11 +96,26 @@ async fn decide(State(forward): State<Forward>, request: Request, next: Next) ->
     }
 }
 
+/// The answer of whoever leads; of a copy, if it did not lead all the while.
+async fn lead(
+    forward: &Forward,
+    standing: &watch::Receiver<Standing>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let copied = forward.control.copied();
+    let response = next.run(request).await;
+    if standing.has_changed().unwrap_or(true) { aged(response, copied) } else { response }
+}
+
 /// The answer of this server, with its age.
 async fn show(forward: &Forward, request: Request, next: Next) -> Response {
     // Before: the copy may go on meanwhile, and no answer shall claim to be newer than it is.
     let freshness = forward.control.freshness();
-    let mut response = next.run(request).await;
+    aged(next.run(request).await, freshness)
+}
+
+fn aged(mut response: Response, freshness: Option<Freshness>) -> Response {
     if let Some(freshness) = freshness {
         let headers = response.headers_mut();
         headers.insert(INDEX, HeaderValue::from(freshness.index));

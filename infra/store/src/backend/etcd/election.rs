@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kogge_host::backoff::Backoff;
 use kogge_host::tasks::OnPanic;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -142,9 +143,10 @@ impl Candidate<'_> {
 
     fn lead(&self, term: Term, fence: Revision) -> Leadership {
         let (lost, link) = (term.lost.clone(), Arc::clone(self.link));
-        let signs = signs_of_life(link, term.lease, term.lives_until, lost.clone());
+        let (certain, told) = watch::channel((term.lives_until - MARGIN).into_std());
+        let signs = signs_of_life(link, term.lease, term.lives_until, lost.clone(), certain);
         self.link.tasks.spawn(format!("leadership of {}", self.key), OnPanic::Log, signs);
-        Leadership::new(self.key.clone(), fence, lost, move || drop(term))
+        Leadership::new(self.key.clone(), fence, lost, move || drop(term)).certain_until(told)
     }
 
     /// Until the record is deleted, or that cannot be told any more.
@@ -168,7 +170,13 @@ impl Candidate<'_> {
 }
 
 /// Keeps the lease until it is lost, given up, or the engine is closed.
-async fn signs_of_life(link: Arc<Link>, lease: LeaseId, mut lives_until: Instant, lost: CancellationToken) {
+async fn signs_of_life(
+    link: Arc<Link>,
+    lease: LeaseId,
+    mut lives_until: Instant,
+    lost: CancellationToken,
+    certain: watch::Sender<std::time::Instant>,
+) {
     let closed = link.tasks.token();
     let mut next =
         Instant::now() + BETWEEN_SIGNS.min(lives_until.saturating_duration_since(Instant::now()) / 3);
@@ -187,6 +195,7 @@ async fn signs_of_life(link: Arc<Link>, lease: LeaseId, mut lives_until: Instant
         match leases::keep_alive(&link, lease, give_up.min(asked + BETWEEN_SIGNS)).await {
             Ok(ttl) => {
                 lives_until = asked + ttl;
+                certain.send_replace((lives_until - MARGIN).into_std());
                 next = asked + BETWEEN_SIGNS.min(ttl / 3);
             }
             Err(LeaseError::NotFound { .. }) => {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kogge_host::tasks::OnPanic;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::commit::check_key_length;
@@ -63,8 +64,9 @@ async fn stand(engine: &Arc<Engine>, name: &str, value: Bytes) -> Result<Leaders
                 let lost = CancellationToken::new();
                 let holder = Holder { engine: Arc::clone(engine), lease };
                 engine.tell_end(lease, lost.clone());
-                watch_session(engine, &won, lost.clone());
-                return Ok(Leadership::new(key, fence, lost, move || drop(holder)));
+                let certain = watch_session(engine, &won, lost.clone());
+                let leadership = Leadership::new(key, fence, lost, move || drop(holder));
+                return Ok(leadership.certain_until(certain));
             }
             Ok(_) => unreachable!("a takeover is answered with an election"),
             // The session has ended meanwhile, or nobody knows: from the end of the line again.
@@ -93,16 +95,20 @@ impl Drop for Holder {
 
 /// Tells the leader that it lost before its session could have ended: by our monotonic clock alone, without
 /// waiting for the ensemble to say so.
-fn watch_session(engine: &Arc<Engine>, won: &Won, lost: CancellationToken) {
+fn watch_session(engine: &Arc<Engine>, won: &Won, lost: CancellationToken) -> watch::Receiver<Instant> {
+    // A session is certain for longer than the first write takes to prove it.
+    let first = engine.session.timeout(won.term).map_or(Duration::ZERO, |timeout| timeout / 2);
+    let (certain, told) = watch::channel(Instant::now() + first);
     let (watched, term, closing) = (Arc::clone(engine), won.term, engine.tasks.token());
     engine.tasks.spawn("zookeeper-leadership", OnPanic::Log, async move {
         tokio::select! {
-            () = outlive(&watched, term) => {}
+            () = outlive(&watched, term, &certain) => {}
             () = closing.cancelled() => {}
             () = lost.cancelled() => {}
         }
         lost.cancel();
     });
+    told
 }
 
 /// Returns shortly before our session of this term could have ended.
@@ -110,12 +116,13 @@ fn watch_session(engine: &Arc<Engine>, won: &Won, lost: CancellationToken) {
 /// That a member answers proves nothing: it may be cut off from those who end sessions, and go on answering. Only
 /// a write proves that a majority knew our session when it was sent. That the write before it was heard as a sign
 /// of life has been passed on by then, as members do twice a tick, and no session is shorter than two ticks.
-async fn outlive(engine: &Engine, term: u64) {
+async fn outlive(engine: &Engine, term: u64, certain: &watch::Sender<Instant>) {
     let Some(timeout) = engine.session.timeout(term) else { return };
     let (beat, margin) = (timeout / BEATS, MARGIN.min(timeout / 8));
     let mut last = Instant::now();
     let mut passed_on = last.checked_sub(beat).unwrap_or(last);
     while engine.session.timeout(term).is_some() {
+        certain.send_replace(passed_on + timeout - margin);
         let until = tokio::time::Instant::from_std(passed_on + timeout - margin);
         let sent = Instant::now();
         let set = Op::SetData { path: engine.layout.barrier(), data: Bytes::new(), version: -1 };
