@@ -2,6 +2,7 @@
 //!
 //! It makes a standby able to answer without asking anybody, and to take over without reading everything first.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use kogge_model::time::Timestamp;
 use kogge_store::{Change, Consistency, Key, Revision, Store};
 use tokio::sync::watch;
 
+use crate::digests::{self, Mismatch};
 use crate::image::Image;
 use crate::keys;
 
@@ -24,6 +26,8 @@ pub(crate) struct Reached {
     pub(crate) revision: Revision,
     /// When the copy was known to be as new as the store.
     pub(crate) at: Timestamp,
+    /// Another server holds something else: everything is being read anew.
+    pub(crate) is_doubted: bool,
 }
 
 /// A copy that goes on by itself.
@@ -32,13 +36,19 @@ pub(crate) struct Copy {
     store: Arc<dyn Store>,
     image: Arc<Mutex<Image>>,
     reached: Arc<watch::Sender<Reached>>,
+    /// How often another server held something else.
+    mismatches: Arc<AtomicU64>,
+    /// How often something was wrong here.
+    righted: Arc<watch::Sender<u64>>,
 }
 
 impl Copy {
     /// Follows `store` until `group` ends.
     pub(crate) fn follow(store: Arc<dyn Store>, group: &TaskGroup) -> Self {
-        let nothing = Reached { revision: Revision::ZERO, at: Timestamp::ZERO };
-        let copy = Self { store, image: Arc::default(), reached: Arc::new(watch::channel(nothing).0) };
+        let nothing = Reached { revision: Revision::ZERO, at: Timestamp::ZERO, is_doubted: false };
+        let reached = Arc::new(watch::channel(nothing).0);
+        let (mismatches, righted) = (Arc::default(), Arc::new(watch::channel(0).0));
+        let copy = Self { store, image: Arc::default(), reached, mismatches, righted };
         let (following, token) = (copy.clone(), group.token());
         group.spawn("copy of the state", OnPanic::StopGroup, async move {
             tokio::select! {
@@ -51,13 +61,18 @@ impl Copy {
 
     async fn run(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        let mut doubt = None;
         loop {
             match Image::read(self.store.as_ref()).await {
                 Ok(image) => {
                     backoff.reset();
                     let next = image.revision().next();
+                    let was_wrong = doubt.take().is_some_and(|mismatch| self.was_wrong(&mismatch, &image));
                     self.advance(|own| *own = image);
-                    self.attend(next).await;
+                    if was_wrong {
+                        self.righted.send_modify(|count| *count += 1);
+                    }
+                    doubt = self.attend(next).await;
                 }
                 Err(error) => tracing::debug!(%error, "the state cannot be copied yet"),
             }
@@ -65,16 +80,54 @@ impl Copy {
         }
     }
 
-    /// Applies what the store tells, until it has to be read again.
-    async fn attend(&self, from: Revision) {
+    /// Applies what the store tells, until everything has to be read again: then with the reason, if it is that
+    /// another server holds something else.
+    async fn attend(&self, from: Revision) -> Option<Mismatch> {
         let mut watch = self.store.watch(Key::ALL, from);
         while let Some(change) = watch.next().await {
             match change {
-                Change::Batch(batch) => self.advance(|own| own.apply(batch.revision, batch.events)),
+                Change::Batch(batch) => {
+                    let told = digests::told(&batch.events);
+                    self.advance(|own| own.apply(batch.revision, batch.events));
+                    let mismatch = told.into_iter().find_map(|told| told.against(&self.image()));
+                    if let Some(mismatch) = mismatch {
+                        self.doubt(&mismatch);
+                        return Some(mismatch);
+                    }
+                }
                 Change::Progress(revision) => self.advance(|own| own.has_reached(revision)),
-                Change::Compacted { .. } => return,
+                Change::Compacted { .. } => return None,
             }
         }
+        None
+    }
+
+    /// Nobody takes over with a copy that may be wrong.
+    pub(crate) fn doubt(&self, mismatch: &Mismatch) {
+        let Mismatch { server, revision, own, other } = mismatch;
+        tracing::error!(
+            %server, %revision, %own, %other,
+            "this server and another one hold different states: everything is read anew"
+        );
+        self.mismatches.fetch_add(1, Ordering::Relaxed);
+        self.reached.send_modify(|reached| reached.is_doubted = true);
+    }
+
+    /// Whether something was wrong here, as far as that can be known, and says so.
+    fn was_wrong(&self, mismatch: &Mismatch, truth: &Image) -> bool {
+        let faults = self.image().faults(truth);
+        let server = &mismatch.server;
+        match faults.first() {
+            Some(first) => tracing::error!(
+                %server, count = faults.len(), %first,
+                "this server's copy of the state was wrong and is right again"
+            ),
+            None => tracing::warn!(
+                %server,
+                "nothing wrong was found in this server's copy of the state: the other one's may be"
+            ),
+        }
+        !faults.is_empty()
     }
 
     fn advance(&self, change: impl FnOnce(&mut Image)) {
@@ -83,7 +136,7 @@ impl Copy {
             change(&mut image);
             image.revision()
         };
-        self.reached.send_replace(Reached { revision, at: clock::now() });
+        self.reached.send_replace(Reached { revision, at: clock::now(), is_doubted: false });
     }
 
     /// The copy itself; holding it holds up whatever comes.
@@ -96,6 +149,16 @@ impl Copy {
         self.reached.subscribe()
     }
 
+    /// How often another server held something else, since this one started.
+    pub(crate) fn mismatches(&self) -> u64 {
+        self.mismatches.load(Ordering::Relaxed)
+    }
+
+    /// Changes when the copy was wrong and is right again: what was decided by it may be wrong as well.
+    pub(crate) fn righted(&self) -> watch::Receiver<u64> {
+        self.righted.subscribe()
+    }
+
     /// Waits until it has everything that was acknowledged before the call; false when the store does not say in
     /// time how far it is, or what is missing does not come.
     pub(crate) async fn catch_up(&self) -> bool {
@@ -103,7 +166,7 @@ impl Copy {
             let key = Key::from(keys::CLUSTER);
             let newest = self.store.get(&key, Consistency::Linearizable).await.ok()?.revision;
             let mut reached = self.reached();
-            reached.wait_for(|reached| reached.revision >= newest).await.ok()?;
+            reached.wait_for(|reached| reached.revision >= newest && !reached.is_doubted).await.ok()?;
             let now = clock::now();
             self.reached.send_if_modified(|reached| {
                 reached.at = reached.at.max(now);

@@ -1,11 +1,17 @@
 //! All records at one revision, on their way from the store into the cores.
+//!
+//! An image knows the digest of what it holds, now and after each of its last changes, so that servers can find out
+//! whether they hold the same (G5).
 
 use std::collections::BTreeMap;
 
 use kogge_store::{Entry, Event, Key, Range, ReadError, Revision, Store};
 use serde::de::DeserializeOwned;
 
+use crate::keys;
 use crate::load::{LoadError, parse};
+use crate::state_digest::StateDigest;
+use crate::trail::Trail;
 
 /// Entries read at once.
 const PAGE: usize = 2_000;
@@ -17,6 +23,8 @@ const TRIES: usize = 5;
 pub(crate) struct Image {
     entries: BTreeMap<Key, Entry>,
     revision: Revision,
+    digest: StateDigest,
+    trail: Trail,
 }
 
 impl Image {
@@ -39,8 +47,9 @@ impl Image {
             let page = store.range(asked.clone()).await?;
             range = asked.following(&page);
             image.revision = page.revision;
-            image.entries.extend(page.entries.into_iter().map(|entry| (entry.key.clone(), entry)));
+            page.entries.into_iter().for_each(|entry| image.put(entry));
         }
+        image.trail.push(image.revision, image.digest);
         Ok(image)
     }
 
@@ -58,11 +67,53 @@ impl Image {
     pub(crate) fn apply(&mut self, revision: Revision, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Put(entry) => drop(self.entries.insert(entry.key.clone(), entry)),
-                Event::Delete { key } => drop(self.entries.remove(&key)),
+                Event::Put(entry) => self.put(entry),
+                Event::Delete { key } => self.delete(&key),
             }
         }
         self.has_reached(revision);
+        self.trail.push(revision, self.digest);
+    }
+
+    fn put(&mut self, entry: Entry) {
+        if is_counted(&entry.key) {
+            self.digest.add(&entry);
+        }
+        if let Some(old) = self.entries.insert(entry.key.clone(), entry)
+            && is_counted(&old.key)
+        {
+            self.digest.remove(&old);
+        }
+    }
+
+    fn delete(&mut self, key: &Key) {
+        if let Some(old) = self.entries.remove(key)
+            && is_counted(key)
+        {
+            self.digest.remove(&old);
+        }
+    }
+
+    /// What it holds, in one number.
+    pub(crate) const fn digest(&self) -> StateDigest {
+        self.digest
+    }
+
+    /// The same after each of the last changes.
+    pub(crate) const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// The keys of which this image, as old as `truth` or older, surely holds what never was: what `truth` holds
+    /// since then must be here too. Of entries that are only here nothing is sure, unless both are equally old.
+    pub(crate) fn faults(&self, truth: &Self) -> Vec<Key> {
+        let changed = truth
+            .entries
+            .values()
+            .filter(|entry| entry.modified <= self.revision && self.entries.get(&entry.key) != Some(*entry));
+        let is_as_old = self.revision == truth.revision;
+        let surplus = self.entries.keys().filter(|key| is_as_old && !truth.entries.contains_key(*key));
+        changed.map(|entry| &entry.key).chain(surplus).cloned().collect()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
@@ -86,4 +137,9 @@ impl Image {
     pub(crate) fn record<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LoadError> {
         self.get(&Key::from(key.to_owned())).map(parse).transpose()
     }
+}
+
+/// The digests themselves, which servers tell each other, do not count: else each telling would be news to tell.
+fn is_counted(key: &Key) -> bool {
+    !<[u8]>::starts_with(key, keys::DIGESTS.as_bytes())
 }

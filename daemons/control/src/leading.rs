@@ -7,12 +7,13 @@ use kogge_model::caller::Caller;
 use kogge_model::reason::Reason;
 use tokio::sync::watch;
 
+use crate::copy::Copy;
 use crate::handle::Handle;
 use crate::refusal::Refusal;
 use crate::standing::{ServerRecord, Standing};
 
 /// How long a leader that steps down lets the others through first.
-const COURTESY: Duration = Duration::from_secs(2);
+pub(crate) const COURTESY: Duration = Duration::from_secs(2);
 
 /// How new an answer of a server that does not lead is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,13 @@ impl Handle {
     pub fn copied(&self) -> Option<Freshness> {
         let reached = *self.inner.copy.as_ref()?.reached().borrow();
         Some(Freshness { index: reached.revision.get(), age: clock::now().saturating_since(reached.at) })
+    }
+
+    /// How often, since this server started, another one held a different state (G5): each time everything was read
+    /// anew. None where the state has one reader.
+    #[must_use]
+    pub fn mismatches(&self) -> Option<u64> {
+        self.inner.copy.as_ref().map(Copy::mismatches)
     }
 
     /// Hands the lead over to another server; answers when this one has let go.

@@ -22,6 +22,7 @@ mod change;
 mod cloud;
 mod config;
 mod copy;
+mod digests;
 mod ended;
 mod follow;
 mod handle;
@@ -43,6 +44,8 @@ mod seek;
 mod servers;
 mod standing;
 pub mod state;
+mod state_digest;
+mod trail;
 mod vigil;
 
 pub use config::Config;

@@ -69,6 +69,8 @@ pub(crate) struct Reactor {
     pub(crate) leadership: Option<Leadership>,
     /// The copy of a server that is not alone.
     pub(crate) copy: Option<Copy>,
+    /// Changes when that was wrong, since the cores were made of it.
+    pub(crate) righted: Option<watch::Receiver<u64>>,
     pub(crate) wires: Wires,
     pub(crate) next_event: u64,
     /// This server, as others find it in the election.
@@ -121,6 +123,7 @@ impl Reactor {
             biased;
             () = token.cancelled() => return Turn::End(None),
             () = leadership.lost() => return Turn::Seek(Seeking::following()),
+            () = mistake(&mut self.righted) => return Turn::Seek(Seeking::mistaken()),
             gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
             Some(job) = self.wires.jobs.recv() => {
                 round = Round::begin(clock::now());
@@ -278,4 +281,14 @@ impl Reactor {
             Err(error) => Turn::End(Some(Reason::new(error.to_string()))),
         }
     }
+}
+
+/// Resolves when the copy turns out to have been wrong.
+async fn mistake(righted: &mut Option<watch::Receiver<u64>>) {
+    if let Some(righted) = righted
+        && righted.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }

@@ -95,9 +95,10 @@ pub async fn start(
     let image = Image::read(store.as_ref()).await.map_err(LoadError::from)?;
     let cloud = load::cloud(&image, settings, clock::now())?;
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
+    let righted = copy.as_ref().map(Copy::righted);
     let servers = match &copy {
         Some(copy) => {
-            servers::announce(Arc::clone(&store), facts.server.clone(), group);
+            servers::announce(Arc::clone(&store), facts.server.clone(), copy.clone(), group);
             vigil::keep(Arc::clone(&store), copy.clone(), facts.server.name.clone(), group);
             servers::followed(copy, group)
         }
@@ -127,7 +128,8 @@ pub async fn start(
         operators,
     };
     let own = facts.server.clone();
-    let reactor = Reactor { cloud, store, leadership, copy: copy.clone(), wires, next_event: 0, own };
+    let reactor =
+        Reactor { cloud, store, leadership, copy: copy.clone(), righted, wires, next_event: 0, own };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {
         jobs,

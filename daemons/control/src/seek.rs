@@ -20,12 +20,14 @@ use crate::cloud::{Cloud, Settings};
 use crate::copy::{Copy, Reached};
 use crate::image::Image;
 use crate::job::Job;
+use crate::leading::COURTESY;
 use crate::load::{self, LoadError};
 use crate::reactor::{ROUND_LIMIT, Reactor, Turn};
 use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::servers;
 use crate::standing::{ServerRecord, Standing};
+use crate::state_digest::StateDigest;
 
 /// A look at the copy costs at most this part of the time.
 const LOOK_SHARE: u32 = 10;
@@ -52,6 +54,12 @@ impl Seeking {
         Self { reason, is_dirty: false, is_deposed: true, courtesy: Duration::ZERO }
     }
 
+    /// What this leader decided may rest on a copy that was wrong: it begins anew, after whoever is there.
+    pub(crate) fn mistaken() -> Self {
+        let reason = Reason::new("this server's copy of the state was wrong");
+        Self { reason, is_dirty: true, courtesy: COURTESY, ..Self::following() }
+    }
+
     fn refusal(&self) -> Refusal {
         let reason = self.reason.clone();
         if self.is_deposed { Refusal::NotLeader(reason) } else { Refusal::Unavailable(reason) }
@@ -63,6 +71,8 @@ struct Show {
     is_dirty: bool,
     /// The revision of the copy that the cores are of.
     revision: Revision,
+    /// And what that contained: one that was read anew may have something else at the same revision.
+    digest: StateDigest,
     not_before: Instant,
 }
 
@@ -70,6 +80,7 @@ struct Show {
 struct Regained {
     leadership: Option<Leadership>,
     cloud: Cloud,
+    righted: Option<watch::Receiver<u64>>,
 }
 
 impl Reactor {
@@ -86,8 +97,12 @@ impl Reactor {
             copy: self.copy.clone(),
         };
         let mut regained = seeker.start(seeking, &self.wires.group);
-        let mut show =
-            Show { is_dirty: seeking.is_dirty, revision: Revision::ZERO, not_before: Instant::now() };
+        let mut show = Show {
+            is_dirty: seeking.is_dirty,
+            revision: Revision::ZERO,
+            digest: StateDigest::default(),
+            not_before: Instant::now(),
+        };
         let mut reached = self.copy.as_ref().map(Copy::reached);
         let mut moved = self.copy.as_ref().map(Copy::reached);
         self.tell_standing();
@@ -116,7 +131,8 @@ impl Reactor {
         };
         match regained {
             Err(reason) => Turn::End(Some(reason)),
-            Ok(Regained { leadership, cloud }) => {
+            Ok(Regained { leadership, cloud, righted }) => {
+                self.righted = righted;
                 if leadership.is_some() {
                     self.leadership = leadership;
                 }
@@ -160,10 +176,11 @@ impl Reactor {
         let began = Instant::now();
         let loaded = {
             let image = copy.image();
-            if image.revision() == show.revision || image.revision() == Revision::ZERO {
+            let known = (show.revision, show.digest);
+            if (image.revision(), image.digest()) == known || image.revision() == Revision::ZERO {
                 return;
             }
-            show.revision = image.revision();
+            (show.revision, show.digest) = (image.revision(), image.digest());
             load::cloud(&image, self.cloud.settings.clone(), clock::now())
         };
         show.not_before = Instant::now() + LOOK_AT_MOST_EVERY.max(began.elapsed() * LOOK_SHARE);
@@ -237,8 +254,9 @@ impl Seeker {
                 }
             }
             if leadership.is_some() || !is_deposed {
+                let righted = self.copy.as_ref().map(Copy::righted);
                 match self.take_over(leadership.as_ref()).await {
-                    Ok(cloud) => return Ok(Regained { leadership, cloud }),
+                    Ok(cloud) => return Ok(Regained { leadership, cloud, righted }),
                     Err(LoadError::Read(ReadError::Unavailable(gone))) => {
                         tracing::debug!(%gone, "the state cannot be read yet");
                     }

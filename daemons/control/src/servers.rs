@@ -9,6 +9,7 @@ use kogge_store::{Commit, Key, LeaseId, Store};
 use tokio::sync::watch;
 
 use crate::copy::Copy;
+use crate::digests::Teller;
 use crate::image::Image;
 use crate::keys;
 use crate::load::{ELECTION, parse};
@@ -18,6 +19,9 @@ use crate::standing::ServerRecord;
 const LEASE: Duration = Duration::from_secs(5);
 /// Between two signs of life.
 const SIGN: Duration = Duration::from_millis(1_500);
+
+/// Signs of life from one word on what the copy contains to the next: 15 s.
+const SIGNS_PER_DIGEST: u32 = 10;
 
 /// Who leads, and the lease that ends when it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +42,14 @@ pub(crate) fn all(image: &Image) -> Vec<ServerRecord> {
     image.under(keys::SERVERS).filter_map(|entry| parse(entry).ok()).collect()
 }
 
-/// Tells of `own` until `group` ends.
-pub(crate) fn announce(store: Arc<dyn Store>, own: ServerRecord, group: &TaskGroup) {
+/// Tells of `own`, and of what its `copy` contains, until `group` ends.
+pub(crate) fn announce(store: Arc<dyn Store>, own: ServerRecord, copy: Copy, group: &TaskGroup) {
     let token = group.token();
     group.spawn("presence of this server", OnPanic::Log, async move {
         let mut backoff = Backoff::new(Duration::from_millis(100), SIGN);
         let telling = async {
             loop {
-                if let Err(error) = tell(store.as_ref(), &own, &mut backoff).await {
+                if let Err(error) = tell(store.as_ref(), &own, &copy, &mut backoff).await {
                     tracing::debug!(%error, "the other servers cannot be told of this one yet");
                 }
                 tokio::time::sleep(backoff.wait()).await;
@@ -62,6 +66,7 @@ pub(crate) fn announce(store: Arc<dyn Store>, own: ServerRecord, group: &TaskGro
 async fn tell(
     store: &dyn Store,
     own: &ServerRecord,
+    copy: &Copy,
     backoff: &mut Backoff,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let lease: LeaseId = store.lease_grant(LEASE).await?.id;
@@ -69,10 +74,19 @@ async fn tell(
     let commit = Commit::new().put_leased(keys::under(keys::SERVERS, &own.name), value, lease);
     store.commit(commit).await?;
     backoff.reset();
-    loop {
+    let mut digest = Teller::new(copy.clone(), own.name.clone());
+    for sign in 1_u32.. {
         tokio::time::sleep(SIGN).await;
         store.lease_keepalive(lease).await?;
+        if sign % SIGNS_PER_DIGEST == 1 {
+            // A word that takes longer must not cost the lease; it comes again.
+            let telling = tokio::time::timeout(SIGN, digest.tell(store, lease));
+            if let Ok(Err(error)) = telling.await {
+                tracing::debug!(%error, "the other servers cannot be told what the copy contains yet");
+            }
+        }
     }
+    Ok(())
 }
 
 /// All servers, now and from now on.

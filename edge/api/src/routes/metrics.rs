@@ -22,7 +22,11 @@ async fn healthz(State(api): State<Api>) -> Result<&'static str, Refused> {
 }
 
 async fn metrics(State(api): State<Api>) -> Result<Response, Refused> {
-    let text = exposition(&api.handle.status().await?, &api.handle.services().await?);
+    let mut text = exposition(&api.handle.status().await?, &api.handle.services().await?);
+    if let Some(count) = api.handle.mismatches() {
+        let help = "Times that another server held a different state, since this one started";
+        family(&mut text, "kogge_state_mismatches", help, &[(String::new(), count)]);
+    }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
