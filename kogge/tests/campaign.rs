@@ -65,3 +65,13 @@ fn g4_servers_with_the_wrong_state_kill_no_task() {
 fn g10_what_is_too_many_after_a_partition_ends() {
     passes("agent-isolated");
 }
+
+#[test]
+fn g4_g27_without_a_majority_of_the_engine_all_but_writes_goes_on() {
+    passes("engine-away");
+}
+
+#[test]
+fn g9_a_single_copy_is_dead_before_the_next_one_lives() {
+    passes("single-copy");
+}

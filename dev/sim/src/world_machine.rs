@@ -232,14 +232,13 @@ impl World {
                 self.exit(index, task, Exit::Signal { signal })
             }
             (Change::LeaseEnds, State::Running { .. })
-                if container.lease_until.is_some_and(|until| until <= self.now) =>
+                if container.lease_until.is_some_and(|until| until <= self.now)
+                    && !self.sabotage.lets_leases_pass() =>
             {
-                if !self.sabotage.lets_leases_pass() {
-                    let process = self.machines[index].process;
-                    let input = node::Input::LeaseEnded { task: task.clone() };
-                    self.schedule.at(self.now, Event::ToNode { machine: index, process, input });
-                    self.exit(index, task, Exit::Signal { signal: 9 });
-                }
+                let process = self.machines[index].process;
+                let input = node::Input::LeaseEnded { task: task.clone() };
+                self.schedule.at(self.now, Event::ToNode { machine: index, process, input });
+                self.exit(index, task, Exit::Signal { signal: 9 });
             }
             _ => {}
         }
