@@ -73,7 +73,7 @@ impl Cloud {
     }
 
     fn save_invitation(&mut self, record: TokenRecord, round: &mut Round) -> Result<(), Refusal> {
-        self.forget_expired(round);
+        self.forget_tokens(round);
         if self.access.tokens.len() >= MAX_TOKENS {
             let reason = Reason::new(format!("{MAX_TOKENS} tokens are open: no more are given out"));
             return Err(Refusal::Conflict(reason.with_hint("wait until some have expired")));
@@ -83,16 +83,8 @@ impl Cloud {
         Ok(())
     }
 
-    fn forget_expired(&mut self, round: &mut Round) {
-        let now = round.now;
-        let expired: Vec<String> = self
-            .access
-            .tokens
-            .values()
-            .filter(|record| record.expires <= now)
-            .map(|r| r.id.clone())
-            .collect();
-        for id in expired {
+    fn forget_tokens(&mut self, round: &mut Round) {
+        for id in self.access.dispensable_tokens(round.now) {
             round.batch.delete(keys::under(keys::TOKENS, &id));
             self.access.tokens.remove(&id);
         }

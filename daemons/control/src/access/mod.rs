@@ -24,7 +24,7 @@ pub use join::{Invitation, MAX_TOKEN_LIFE};
 pub use operator::{OperatorRecord, Operators, Stranger};
 pub(crate) use presence::Impostor;
 
-/// Invitations that are open at once; more are refused.
+/// Invitations that are open at once; more are refused. So many are remembered, used ones included.
 const MAX_TOKENS: usize = 1_000;
 
 /// A machine that was let in.
@@ -61,6 +61,17 @@ impl Access {
         Self { tokens, members: Arc::new(members), is_news: true }
     }
 
+    /// Those that nobody needs when another one is made: the expired ones, and the one that was used longest ago when there
+    /// is no room otherwise. Who shows that one again is told that it is not known, no more that it was used.
+    fn dispensable_tokens(&self, now: Timestamp) -> Vec<String> {
+        let (expired, valid): (Vec<_>, Vec<_>) =
+            self.tokens.values().partition(|record| record.expires <= now);
+        let used = |record: &&TokenRecord| record.used.as_ref().map(|used| used.at);
+        let is_full = valid.len() >= MAX_TOKENS;
+        let oldest = valid.into_iter().filter(|record| is_full && record.used.is_some()).min_by_key(used);
+        expired.into_iter().chain(oldest).map(|record| record.id.clone()).collect()
+    }
+
     /// All members, if the doors have not been told.
     pub(crate) fn take_news(&mut self) -> Option<Members> {
         std::mem::take(&mut self.is_news).then(|| Arc::clone(&self.members))
@@ -69,5 +80,33 @@ impl Access {
     fn change_members(&mut self, change: impl FnOnce(&mut BTreeMap<AgentId, Member>)) {
         change(Arc::make_mut(&mut self.members));
         self.is_news = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kogge_link::token::TokenUse;
+
+    use super::*;
+
+    fn record(number: u64, used: Option<u64>) -> TokenRecord {
+        let key = Digest::of(b"key");
+        let used = used.map(|at| TokenUse { key, at: Timestamp::from_secs(at) });
+        TokenRecord { id: number.to_string(), secret: key, expires: Timestamp::from_secs(100 + number), used }
+    }
+
+    #[test]
+    fn tokens_that_were_used_make_room_for_others_and_open_ones_do_not() {
+        let full = |used: fn(u64) -> Option<u64>| {
+            let tokens = (0..).take(MAX_TOKENS).map(|number| record(number, used(number))).collect();
+            Access::restore(tokens, Vec::new())
+        };
+        let now = Timestamp::from_secs(50);
+        let half = full(|number| (number % 2 == 0).then_some(2_000 - number));
+        assert_eq!(half.dispensable_tokens(now), ["998"]);
+        assert!(full(|_| None).dispensable_tokens(now).is_empty());
+        assert_eq!(full(|_| None).dispensable_tokens(Timestamp::from_secs(101)), ["0", "1"]);
+        let roomy = Access::restore(vec![record(1, Some(1))], Vec::new());
+        assert!(roomy.dispensable_tokens(now).is_empty());
     }
 }
