@@ -49,7 +49,7 @@ impl Kernel {
         let Some(task) = self.tasks.get_mut(id).filter(|task| !task.is_held_back) else { return };
         task.is_held_back = true;
         let text = format!(
-            "this server leads since a short while, and leases that were granted before are not over: the single copy \
+            "this server has led for a short while only, and leases granted before are not over yet: the single copy \
              starts in {left} s"
         );
         effects.push(explain::about(at, &task.record.spec, "wait", Reason::new(text)));

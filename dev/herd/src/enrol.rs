@@ -19,8 +19,6 @@ use crate::tally::Tally;
 const AT_ONCE: usize = 64;
 /// What joining may take while the servers have much to do.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A token is used at once, and counts among the open ones until its time is over.
-const TOKEN_SECONDS: u64 = 5;
 /// Tries of one agent, and the pause between two.
 const TRIES: usize = 60;
 const AGAIN: Duration = Duration::from_millis(500);
@@ -55,7 +53,7 @@ async fn one(
 }
 
 async fn join(name: &str, key: &PrivateKey, client: &Client, group: &TaskGroup) -> anyhow::Result<Joined> {
-    let invitation = client.invite(Some(TOKEN_SECONDS)).await.context("no token is to be had")?;
+    let invitation = client.invite(None).await.context("no token is to be had")?;
     let server = invitation.servers.first().context("no server lets agents in")?;
     let wish = JoinWish {
         server: server.parse()?,

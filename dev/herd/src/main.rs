@@ -25,7 +25,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use kogge_host::tasks::{OnPanic, TaskGroup};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use tally::Tally;
 
@@ -68,7 +67,8 @@ struct Agents {
 
 #[expect(clippy::print_stderr, reason = "whoever started this program wants to know why it ended")]
 fn main() -> ExitCode {
-    raise_open_files();
+    // A socket for each agent.
+    kogge_host::open_files::allow_most();
     let options = Options::parse();
     let done = match options.command {
         Command::Agents(agents) => runtime().and_then(|runtime| runtime.block_on(Box::pin(herd(&agents)))),
@@ -85,13 +85,6 @@ fn main() -> ExitCode {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
-}
-
-/// A socket for each agent.
-fn raise_open_files() {
-    let own = getrlimit(Resource::Nofile);
-    // What the limit is then is seen when sockets are opened.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: own.maximum, maximum: own.maximum });
 }
 
 async fn herd(wish: &Agents) -> anyhow::Result<()> {

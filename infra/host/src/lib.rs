@@ -9,5 +9,6 @@ pub mod backoff;
 pub mod clock;
 pub mod listener;
 pub mod memory;
+pub mod open_files;
 pub mod seed;
 pub mod tasks;

@@ -141,6 +141,8 @@ impl Server {
         withdraw(&self.place.doors_file());
         let mut laggards = self.control_group.shutdown(PATIENCE).await;
         laggards.extend(self.edge_group.shutdown(PATIENCE).await);
+        // It holds nothing that is needed again: a server has no tasks.
+        let _ = std::fs::remove_dir_all(self.place.runtime());
         for laggard in laggards {
             tracing::warn!(%laggard, "did not end in time and was cut off");
         }

@@ -2,7 +2,6 @@
 
 mod detach;
 mod logging;
-mod open_files;
 mod place;
 mod signals;
 
@@ -64,7 +63,7 @@ fn serve(
     body: impl AsyncFnOnce(&Ready) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     place.prepare()?;
-    open_files::allow_most();
+    kogge_host::open_files::allow_most();
     let log = ready.is_background().then(|| place.log_file());
     logging::start(log.as_deref()).map_err(|error| Failure::new(format!("cannot write the log: {error}")))?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);

@@ -4,7 +4,6 @@
 //! a server uses is told apart from what they use.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +15,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::lab::Lab;
+use super::peers::etcd::{free_address, member};
 use super::process::{Server, await_some, output};
 
 const MEMBERS: usize = 3;
-const ETCD: &str = "/usr/bin/etcd";
 
 /// Engine and servers.
 pub(crate) struct Fleet {
@@ -213,27 +212,18 @@ impl Drop for Herd {
 
 /// Starts an ensemble; gives its members and the address of a state there.
 fn ensemble(directory: &Path) -> anyhow::Result<(Vec<Server>, String)> {
-    let urls: Vec<[String; 2]> =
-        (0..MEMBERS).map(|_| Ok([free_url()?, free_url()?])).collect::<anyhow::Result<_>>()?;
-    let cluster: Vec<String> = urls.iter().enumerate().map(|(n, [_, peer])| format!("e{n}={peer}")).collect();
+    let addresses: Vec<[String; 2]> =
+        (0..MEMBERS).map(|_| Ok([free_address()?, free_address()?])).collect::<anyhow::Result<_>>()?;
+    let cluster: Vec<String> =
+        addresses.iter().enumerate().map(|(n, [_, peer])| format!("e{n}=http://{peer}")).collect();
+    let cluster = cluster.join(",");
     let mut members = Vec::new();
-    for (number, [client, peer]) in urls.iter().enumerate() {
-        let mut command = Command::new(ETCD);
-        command.args(["--name", &format!("e{number}"), "--log-level", "error", "--data-dir"]);
-        command.arg(directory.join(format!("e{number}")));
-        for (option, url) in [
-            ("--listen-client-urls", client),
-            ("--advertise-client-urls", client),
-            ("--listen-peer-urls", peer),
-            ("--initial-advertise-peer-urls", peer),
-        ] {
-            command.arg(option).arg(url);
-        }
-        command.args(["--initial-cluster", &cluster.join(",")]);
-        command.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
+    for (number, [client, peer]) in addresses.iter().enumerate() {
+        let name = format!("e{number}");
+        let mut command = member(&name, &directory.join(&name), client, peer, &cluster);
         members.push(Server::start(&mut command, &directory.join(format!("e{number}.talk")))?);
     }
-    let hosts: Vec<&str> = urls.iter().map(|[client, _]| client.trim_start_matches("http://")).collect();
+    let hosts: Vec<&str> = addresses.iter().map(|[client, _]| client.as_str()).collect();
     for (number, host) in hosts.iter().enumerate() {
         let talk = directory.join(format!("e{number}.talk"));
         await_some("etcd to serve", || {
@@ -248,10 +238,6 @@ fn is_healthy(host: &str) -> std::io::Result<bool> {
     let mut stream = std::net::TcpStream::connect(host)?;
     stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
     Ok(std::io::read_to_string(stream)?.contains(r#""health":"true""#))
-}
-
-fn free_url() -> anyhow::Result<String> {
-    Ok(format!("http://{}", TcpListener::bind("127.0.0.1:0")?.local_addr()?))
 }
 
 fn serve(program: &Path, directory: &Path, state: &str, number: usize) -> anyhow::Result<Member> {

@@ -13,6 +13,7 @@ use crate::program::talk;
 /// A row that was played.
 pub(super) struct Played {
     row: &'static str,
+    promises: &'static str,
     engine: &'static str,
     seed: u64,
     took: Duration,
@@ -28,7 +29,14 @@ impl Played {
             Engine::Etcd => "etcd",
             Engine::ZooKeeper => "zookeeper",
         };
-        let played = Self { row: row.name, engine, seed: trial.seed, took: begin.elapsed(), report };
+        let played = Self {
+            row: row.name,
+            promises: row.promises,
+            engine,
+            seed: trial.seed,
+            took: begin.elapsed(),
+            report,
+        };
         talk(&played.line());
         if !played.report.passes {
             talk(&format!("    again: {}", played.again()));
@@ -56,7 +64,7 @@ impl Played {
     fn to_json(&self) -> Value {
         let report = &self.report;
         json!({
-            "row": self.row, "engine": self.engine, "seed": self.seed,
+            "row": self.row, "promises": self.promises, "engine": self.engine, "seed": self.seed,
             "pass": report.passes, "figure": report.figure, "why": report.why
         })
     }

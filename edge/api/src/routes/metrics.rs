@@ -25,7 +25,7 @@ async fn metrics(State(api): State<Api>) -> Result<Response, Refused> {
     let mut text = exposition(&api.handle.status().await?, &api.handle.services().await?);
     if let Some(count) = api.handle.mismatches() {
         let help = "Times that another server held a different state, since this one started";
-        family(&mut text, "kogge_state_mismatches", help, &[(String::new(), count)]);
+        write_family(&mut text, "kogge_state_mismatches_total", "counter", help, &[(String::new(), count)]);
     }
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
@@ -51,7 +51,11 @@ fn exposition(status: &StatusView, services: &[ServiceView]) -> String {
 }
 
 fn family(text: &mut String, name: &str, help: &str, samples: &[(String, u64)]) {
-    let wrote = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+    write_family(text, name, "gauge", help, samples);
+}
+
+fn write_family(text: &mut String, name: &str, kind: &str, help: &str, samples: &[(String, u64)]) {
+    let wrote = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     let wrote = samples
         .iter()
         .fold(wrote, |wrote, (labels, value)| wrote.and_then(|()| writeln!(text, "{name}{labels} {value}")));

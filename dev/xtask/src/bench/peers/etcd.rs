@@ -35,19 +35,7 @@ impl Etcd {
     /// Starts one with its data in that directory, and waits until it takes a write.
     pub(crate) fn start(directory: &Path) -> anyhow::Result<Self> {
         let [client, peer] = [free_address()?, free_address()?];
-        let mut command = Command::new(PROGRAM);
-        command.arg("--data-dir").arg(directory);
-        for (option, address) in [
-            ("--listen-client-urls", &client),
-            ("--advertise-client-urls", &client),
-            ("--listen-peer-urls", &peer),
-            ("--initial-advertise-peer-urls", &peer),
-        ] {
-            command.arg(option).arg(format!("http://{address}"));
-        }
-        command.arg("--initial-cluster").arg(format!("default=http://{peer}"));
-        // Debian's build refuses some processors unless told otherwise.
-        command.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
+        let mut command = member("default", directory, &client, &peer, &format!("default=http://{peer}"));
         let talk: PathBuf = directory.with_extension("talk");
         let mut server = Server::start(&mut command, &talk)?;
         await_some("etcd", || {
@@ -71,7 +59,25 @@ impl Etcd {
     }
 }
 
-fn free_address() -> anyhow::Result<String> {
+/// A member of the ensemble `cluster`, not started yet. Addresses are a host and a port.
+pub(crate) fn member(name: &str, directory: &Path, client: &str, peer: &str, cluster: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(["--name", name, "--data-dir"]).arg(directory);
+    for (option, address) in [
+        ("--listen-client-urls", client),
+        ("--advertise-client-urls", client),
+        ("--listen-peer-urls", peer),
+        ("--initial-advertise-peer-urls", peer),
+    ] {
+        command.arg(option).arg(format!("http://{address}"));
+    }
+    command.args(["--initial-cluster", cluster]);
+    // Debian's build refuses some processors unless told otherwise.
+    command.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
+    command
+}
+
+pub(crate) fn free_address() -> anyhow::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Allows this process as many open files as it may have. Tasks have limits of their own.
-pub(super) fn allow_most() {
+pub fn allow_most() {
     let own = getrlimit(Resource::Nofile);
     let most = Rlimit { current: own.maximum, maximum: own.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, most) {
