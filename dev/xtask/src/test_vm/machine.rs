@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +12,11 @@ use anyhow::{Context, bail};
 
 use super::disk::Base;
 use crate::program::output;
+
+/// The kernel says something in a moment, or KVM does not work here.
+const FIRST_WORD: Duration = Duration::from_secs(15);
+/// QEMU takes connections for a guest that is not there yet; then nobody answers.
+const GREETING: Duration = Duration::from_secs(2);
 
 /// Who executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,9 @@ impl fmt::Display for Accelerator {
         })
     }
 }
+
+/// The kernel's check of the timer takes an emulation that was held up for broken hardware, and stops.
+const APPEND: &str = "root=LABEL=root rw console=ttyS0 panic=-1 no_timer_check";
 
 /// Whether KVM can be tried.
 pub(crate) fn has_kvm() -> bool {
@@ -92,14 +101,20 @@ impl Machine {
         self.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let talk = File::create(self.scratch.join("qemu.log"))?;
         let mut command = Command::new("qemu-system-x86_64");
-        match self.accelerator {
-            Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
-            Accelerator::Emulation => command.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+        let append = match self.accelerator {
+            Accelerator::Kvm => {
+                command.args(["-accel", "kvm", "-cpu", "host"]);
+                APPEND.to_owned()
+            }
+            // What newer processors have, and what guards them against each other, costs an emulation twice the time.
+            Accelerator::Emulation => {
+                command.args(["-accel", "tcg,thread=multi", "-cpu", "Westmere"]);
+                format!("{APPEND} quiet mitigations=off")
+            }
         };
         command.args(["-no-user-config", "-nodefaults", "-display", "none", "-smp", "2", "-m", "1536"]);
         command.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initrd);
-        // The kernel's check of the timer takes an emulation that was held up for broken hardware, and stops.
-        command.args(["-append", "root=LABEL=root rw console=ttyS0 quiet panic=-1 no_timer_check"]);
+        command.args(["-append", &append]);
         command.arg("-serial").arg(format!("file:{}", self.console().display()));
         // Power is lost for the guest alone: what QEMU has taken is in this machine's page cache, which stays. So
         // flushes need not reach this machine's disk, and only pages that the guest did not write out are lost.
@@ -111,30 +126,58 @@ impl Machine {
         command.arg(format!("user,id=wire,restrict=on,hostfwd=tcp:127.0.0.1:{}-:22", self.port));
         command.args(["-device", "virtio-net-pci,netdev=wire", "-device", "virtio-rng-pci"]);
         self.qemu = Some(Process::start(command.stdout(talk.try_clone()?).stderr(talk))?);
+        if self.accelerator == Accelerator::Kvm {
+            self.until(FIRST_WORD, "its kernel says nothing", |machine| {
+                fs::metadata(machine.console()).is_ok_and(|console| console.len() > 0)
+            })?;
+        }
         self.log_in()
+    }
+
+    /// Looks until `is_so`.
+    fn until(
+        &mut self,
+        limit: Duration,
+        why: &str,
+        mut is_so: impl FnMut(&mut Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        while !is_so(self) {
+            self.must_run()?;
+            if Instant::now() > deadline {
+                bail!("{why}, {limit:?} after the machine was switched on");
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
     }
 
     /// Opens the connection that all commands share.
     pub(crate) fn log_in(&mut self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + self.patience();
         self.ssh = None;
-        loop {
-            self.must_run()?;
-            if self.ssh.as_mut().is_none_or(Process::has_ended) {
-                let _ = fs::remove_file(self.control());
-                let mut master = self.ssh_command();
-                master.args(["-M", "-N", "root@127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());
-                self.ssh = Some(Process::start(&mut master)?);
-            }
-            let check = self.ssh_command().args(["-O", "check", "root@127.0.0.1"]).output()?;
-            if self.control().exists() && check.status.success() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                bail!("nobody can log in {:?} after the machine was switched on", self.patience());
-            }
-            std::thread::sleep(Duration::from_millis(200));
+        self.until(self.patience(), "nobody can log in", |machine| machine.greets())?;
+        self.until(self.patience(), "nobody is let in", |machine| machine.has_let_in().unwrap_or(false))
+    }
+
+    /// Whether somebody answers who speaks ssh.
+    fn greets(&self) -> bool {
+        let mut word = [0; 4];
+        let greeting = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(GREETING))?;
+            stream.read_exact(&mut word)
+        });
+        greeting.is_ok() && &word == b"SSH-"
+    }
+
+    fn has_let_in(&mut self) -> anyhow::Result<bool> {
+        if self.ssh.as_mut().is_none_or(Process::has_ended) {
+            let _ = fs::remove_file(self.control());
+            let mut master = self.ssh_command();
+            master.args(["-M", "-N", "root@127.0.0.1"]).stdout(Stdio::null()).stderr(Stdio::null());
+            self.ssh = Some(Process::start(&mut master)?);
         }
+        let check = self.ssh_command().args(["-O", "check", "root@127.0.0.1"]).output()?;
+        Ok(self.control().exists() && check.status.success())
     }
 
     /// Fails when QEMU has ended, or KVM has given up.
