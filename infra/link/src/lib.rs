@@ -31,6 +31,7 @@ pub mod identity;
 mod listener;
 mod reach;
 mod refusal;
+mod socket;
 mod timing;
 mod tls;
 pub mod token;

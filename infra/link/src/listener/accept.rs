@@ -101,7 +101,9 @@ impl Reception {
 
     async fn shake_hands(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let _turn = self.handshakes.acquire().await.expect("nobody closes the semaphore");
-        stream.set_nodelay(true)?;
+        if let Err(error) = crate::socket::hurry(&stream) {
+            tracing::debug!(%error, "a connection cannot be made quick");
+        }
         self.tls.accept(stream).await
     }
 
