@@ -99,6 +99,32 @@ pub(crate) fn info(index: usize, size: Size) -> AgentInfo {
     }
 }
 
+/// Of a large cluster, as many agents lie in each.
+pub(crate) const ZONES: usize = 5;
+
+/// One of many agents of a large cluster. Its id ends with `-` and its number.
+pub(crate) fn one_of_many(index: usize) -> AgentInfo {
+    let mut info = info(0, Size::Ample);
+    info.agent = AgentId::new(format!("agent-{index:05}"));
+    info.name = format!("host-{index:05}");
+    info.attributes = [
+        ("agent", info.name.clone()),
+        ("hostname", info.name.clone()),
+        ("zone", format!("z{}", index % ZONES)),
+        ("disk", if index.is_multiple_of(2) { "ssd" } else { "hdd" }.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    let port = |number| Port::new(number).expect("it is not 0");
+    info.resources = Resources {
+        cpu_millis: CpuMillis(16_000),
+        mem_bytes: Bytes::gib(64),
+        disk_bytes: Bytes::gib(500),
+        ports: PortSet::range(port(31_000), port(32_000)),
+    };
+    info
+}
+
 fn scaled(at: Timestamp, of: i64, by: i64) -> Timestamp {
     let micros = i128::try_from(at.saturating_since(BEGINNING).as_micros()).unwrap_or(i128::MAX);
     let micros = micros.saturating_mul(of.into()) / i128::from(by);

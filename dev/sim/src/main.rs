@@ -1,11 +1,12 @@
 //! `kogge-sim`: runs seeds by hand.
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use kogge_sim::day::{self, Day};
 use kogge_sim::placing::{Placing, cpu_time};
-use kogge_sim::{Scenario, Trick};
+use kogge_sim::{Backoff, Scenario, Trick};
 
 const AGENTS: usize = 5_000;
 const TASKS: u32 = 50_000;
@@ -26,17 +27,42 @@ struct Options {
     /// Measure placing instead: 50,000 tasks with a constraint each on 5,000 agents, as JSON
     #[arg(long)]
     placing: bool,
+    /// Live through a day of many agents on wires that lose packets instead, as JSON
+    #[arg(long, conflicts_with = "placing")]
+    day: bool,
+    /// Agents of the day
+    #[arg(long, default_value_t = 10_000, requires = "day")]
+    agents: usize,
+    /// Instances of the day
+    #[arg(long, default_value_t = 100_000, requires = "day")]
+    instances: u32,
+    /// Simulated hours of the day
+    #[arg(long, default_value_t = 24, requires = "day")]
+    hours: u64,
+    /// Packets that are lost during the day, in thousandths
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(..900), requires = "day")]
+    lost: u64,
+    /// Connections wait twice as long after each loss, as they do unless asked otherwise
+    #[arg(long, requires = "day")]
+    doubling: bool,
     /// Go on after a failing seed
     #[arg(long)]
     keep_going: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "standard output is what this program is for")]
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.placing {
         return measure_placing();
     }
+    if options.day {
+        return live_through_a_day(&options);
+    }
+    run_seeds(&options)
+}
+
+#[expect(clippy::print_stdout, reason = "standard output is what this program is for")]
+fn run_seeds(options: &Options) -> ExitCode {
     let mut failed = 0u64;
     for seed in options.from..options.from.saturating_add(options.seeds) {
         match kogge_sim::run(&Scenario::draw(seed), Trick::None) {
@@ -72,4 +98,28 @@ fn measure_placing() -> ExitCode {
         placed as f64 / cpu.as_secs_f64()
     );
     if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Nobody dies in it, so whoever was given up was given up wrongly.
+#[expect(clippy::print_stdout, reason = "standard output is what this program is for")]
+fn live_through_a_day(options: &Options) -> ExitCode {
+    let evening = day::live(Day {
+        seed: options.from,
+        agents: options.agents,
+        instances: options.instances,
+        time: Duration::from_secs(options.hours.saturating_mul(3600)),
+        lost: options.lost,
+        backoff: if options.doubling { Backoff::Doubling } else { Backoff::Thin },
+    });
+    println!(
+        r#"{{"agents":{},"hours":{},"heartbeats":{},"starts":{},"suspected":{},"lost":{},"longest_silence_s":{:.3}}}"#,
+        options.agents,
+        options.hours,
+        evening.heartbeats,
+        evening.starts,
+        evening.suspected,
+        evening.lost,
+        evening.longest_silence.as_secs_f64()
+    );
+    ExitCode::SUCCESS
 }

@@ -6,6 +6,7 @@
 mod agent;
 mod assigning;
 mod control;
+mod day;
 mod fleet;
 mod herd;
 mod idle;
@@ -38,6 +39,7 @@ type Benchmark = fn(&Lab) -> anyhow::Result<Vec<Row>>;
 
 const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("placing", placing::run),
+    ("day", day::run),
     ("store", store::run),
     ("shim", shim::run),
     ("start", start::run),
