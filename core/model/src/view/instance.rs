@@ -34,6 +34,9 @@ pub struct InstanceView {
     pub ended_at: Option<Moment>,
     /// How often this instance has been started again.
     pub restarts: u32,
+    /// Of a single copy: how long it may live without a word from the leader, in ms (G9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
     /// Why it is in this state.
     pub reason: Option<String>,
     /// What one can do about it.

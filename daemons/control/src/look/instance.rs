@@ -130,6 +130,7 @@ impl Cloud {
             started_at: running.map(|running| running.started_at.into()),
             ended_at: None,
             restarts: instance.restarts,
+            lease_ms: instance.template.lease_ms,
             reason: Some(reason.text).filter(|text| !text.is_empty()),
             hint: reason.hint,
         }
@@ -160,6 +161,7 @@ impl Cloud {
             started_at: past.started_at.map(Into::into),
             ended_at: Some(past.ended.at.into()),
             restarts: past.restarts,
+            lease_ms: None,
             reason: Some(past.reason.text.clone()),
             hint: past.reason.hint.clone(),
         }

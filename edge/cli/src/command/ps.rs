@@ -30,7 +30,8 @@ impl Show for [InstanceView] {
             let ports: Vec<String> = instance.ports.iter().map(port).collect();
             [
                 instance.instance.clone(),
-                instance.state.clone(),
+                state(instance),
+                or_dash(instance.agent.as_ref()),
                 health.to_owned(),
                 or_dash(instance.pid),
                 ports.join(" "),
@@ -40,10 +41,16 @@ impl Show for [InstanceView] {
                 or_dash(instance.reason.as_ref()),
             ]
         });
-        let header =
-            ["INSTANCE", "STATE", "HEALTHY", "PID", "PORTS", "IMAGE", "STARTED", "RESTARTS", "REASON"];
+        let header = [
+            "INSTANCE", "STATE", "AGENT", "HEALTHY", "PID", "PORTS", "IMAGE", "STARTED", "RESTARTS", "REASON",
+        ];
         table::write(page.out, header, rows)
     }
+}
+
+fn state(instance: &InstanceView) -> String {
+    let single = if instance.lease_ms.is_some() { " (single)" } else { "" };
+    format!("{}{single}", instance.state)
 }
 
 fn port(port: &PortView) -> String {
@@ -71,6 +78,7 @@ mod tests {
             started_at: Some(Timestamp::from_secs(1_000).into()),
             ended_at: None,
             restarts: 2,
+            lease_ms: None,
             reason: None,
             hint: None,
         };
@@ -85,8 +93,11 @@ mod tests {
             reason: Some("exit code 1\nand more".into()),
             ..running.clone()
         };
+        let single = InstanceView { instance: "ledger.1".into(), lease_ms: Some(20_000), ..running.clone() };
         let mut out = Vec::new();
-        [running, failed].show(&mut Page { out: &mut out, now: Timestamp::from_secs(1_090) }).unwrap();
+        [running, failed, single]
+            .show(&mut Page { out: &mut out, now: Timestamp::from_secs(1_090) })
+            .unwrap();
         insta::with_settings!({ snapshot_path => "../../tests/golden" }, {
             insta::assert_snapshot!("ps", String::from_utf8(out).unwrap());
         });
