@@ -18,11 +18,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::agent;
 use crate::ports::{EchoTasks, IdleRouter, MemoryImages};
+use crate::troubled_store::TroubledStore;
 
 pub(crate) struct TestCloud {
     pub(crate) address: SocketAddr,
     pub(crate) client: Client,
     pub(crate) handle: Handle,
+    pub(crate) store: Arc<TroubledStore>,
     group: TaskGroup,
     _data: TempDir,
 }
@@ -58,6 +60,7 @@ impl TestCloud {
         let url = format!("http://{address}");
         let group = TaskGroup::new("test");
         let store = Embedded::open(&data.path().join("store"), Options::default()).await.unwrap();
+        let store = Arc::new(TroubledStore::new(Arc::new(store)));
         let ports = Ports {
             agents: agent::start(&group),
             tasks: Arc::new(EchoTasks),
@@ -86,14 +89,14 @@ impl TestCloud {
             started_at: clock::now(),
             version: "1.2.3".into(),
         };
-        let handle = kogge_control::start(config, Arc::new(store), ports, facts, &group).await.unwrap();
+        let handle = kogge_control::start(config, store.clone(), ports, facts, &group).await.unwrap();
         let router = kogge_api::router(Api { handle: handle.clone(), tasks: group.clone() });
         let token = group.token();
         group.spawn("door", OnPanic::Log, async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, service).with_graceful_shutdown(token.cancelled_owned()).await.unwrap();
         });
-        Self { address, client: Client::new(&url).unwrap(), handle, group, _data: data }
+        Self { address, client: Client::new(&url).unwrap(), handle, store, group, _data: data }
     }
 
     /// Sends a request for `operation` (`GET /api/v1/apps/{app}`), its placeholders filled in order.

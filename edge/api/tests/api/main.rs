@@ -17,3 +17,5 @@ mod looks;
 mod ports;
 mod streams;
 mod tokens;
+mod troubled_store;
+mod troubles;
