@@ -5,6 +5,7 @@
 
 pub(crate) mod commits;
 pub(crate) mod elections;
+pub(crate) mod followers;
 pub(crate) mod imports;
 pub(crate) mod leases;
 pub(crate) mod lists;

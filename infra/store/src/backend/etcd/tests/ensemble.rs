@@ -13,6 +13,7 @@ use crate::{
 };
 
 use super::super::Etcd;
+use crate::conformance::followers;
 use super::proxy::Proxy;
 use super::server::Server;
 
@@ -224,6 +225,24 @@ async fn g3_a_watch_tells_each_revision_once_across_twenty_disconnects() {
     let page = writing.range(Range::prefix("w/")).await.unwrap();
     let versions: u64 = page.entries.iter().filter(|e| e.key != "w/begin".into()).map(|e| e.version).sum();
     assert_eq!(u64::try_from(told.len()).unwrap(), versions, "each put once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_readers_stay_right_across_compactions_and_new_leaders() {
+    let ensemble = Ensemble::start();
+    let (writing, watching) = (ensemble.open(STEP).await, ensemble.open(STEP).await);
+    let trouble = async {
+        for round in 0..3 {
+            let leader = ensemble.leader(&writing).await;
+            leader.kill();
+            put(&writing, "alive", &round.to_string()).await;
+            leader.start();
+            put(&writing, "again", &round.to_string()).await;
+        }
+    };
+    let readers: [&dyn Store; 2] = [writing.as_ref(), watching.as_ref()];
+    let lists = followers::stay_right_while(writing.as_ref(), &readers, trouble).await;
+    assert!(lists > 4, "nobody was overtaken by a compaction: {lists} lists");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::{Change, Commit, CommitError, Consistency, Guard, Key, Range, Revision, Store};
 
 use super::server::{Server, ensemble, fresh_path};
+use crate::conformance::followers;
 use super::{Config, Options, ZooKeeper, open, put};
 
 /// How long the ensemble may take to find a leader and let us in again.
@@ -212,6 +213,23 @@ async fn an_elected_leader_outlives_the_member_it_was_connected_to(members: &mut
     }
     members.servers[leader].start();
     members.servers[leader].serves().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_readers_stay_right_across_compactions_and_new_leaders() {
+    let mut members = Members::start().await;
+    let (writing, watching) = (open(&members.config).await, open(&members.config).await);
+    let trouble = async {
+        for round in 0..2 {
+            let leader = members.leader().await;
+            members.servers[leader].kill();
+            put_again(&writing, "alive", &round.to_string()).await;
+            members.servers[leader].start();
+            members.servers[leader].serves().await;
+        }
+    };
+    let lists = followers::stay_right_while(&writing, &[&writing, &watching], trouble).await;
+    assert!(lists > 4, "nobody was overtaken by a compaction: {lists} lists");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
