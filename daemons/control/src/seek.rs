@@ -286,16 +286,20 @@ impl Seeker {
 
     /// The cores as they stand in the engine, for the term of `leadership` if that is a new one.
     async fn take_over(&mut self, leadership: Option<&Leadership>) -> Result<Cloud, LoadError> {
-        let record = load::known_cluster(self.store.as_ref()).await?;
-        let record = record.filter(|record| record.cluster == self.settings.cluster);
+        // Nobody else writes any more: a copy that has caught up since the election is the whole truth.
+        let catch_up = async {
+            match &self.copy {
+                Some(copy) => copy.catch_up().await,
+                None => false,
+            }
+        };
+        let (record, is_whole) = tokio::join!(load::known_cluster(self.store.as_ref()), catch_up);
+        let record = record?.filter(|record| record.cluster == self.settings.cluster);
         let record = record.ok_or(LoadError::Foreign)?;
         if let Some(leadership) = leadership {
             self.settings.term = Term(record.term_base.saturating_add(leadership.fence()));
         }
-        // Nobody else writes any more: a copy that has caught up since the election is the whole truth.
-        if let Some(copy) = &self.copy
-            && copy.catch_up().await
-        {
+        if let Some(copy) = self.copy.as_ref().filter(|_| is_whole) {
             return load::cloud(&copy.image(), self.settings.clone(), clock::now());
         }
         let image = Image::read(self.store.as_ref()).await?;

@@ -1,7 +1,7 @@
 //! Requests that another server has to answer: the one that leads.
 //!
 //! A server that does not lead answers from its copy what the copy knows, and says how new that is; everything else it
-//! passes on. While nobody leads, whatever can be looked at is shown, and changes are turned away at once.
+//! passes on. While nobody leads, whatever can be looked at is shown, and changes are turned away after a moment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use http::{HeaderValue, Method, StatusCode};
@@ -33,6 +33,9 @@ const INDEX: HeaderName = HeaderName::from_static("kogge-index");
 const AGE: HeaderName = HeaderName::from_static("kogge-age-ms");
 /// A page of a browser says where it is from; that was looked at before.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// So long a change waits for somebody to lead: a hand-over is over by then, and whoever asks notices nothing of it.
+const HELD: Duration = Duration::from_millis(500);
 
 /// Who asks, as JSON; believed of other servers only.
 const CALLER: HeaderName = HeaderName::from_static("kogge-caller");
@@ -70,29 +73,33 @@ impl Forward {
 
 async fn decide(State(forward): State<Forward>, request: Request, next: Next) -> Response {
     let mut standing = forward.control.standing();
-    let Standing::Follows(leader) = standing.borrow_and_update().clone() else {
-        return lead(&forward, &standing, request, next).await;
-    };
+    let held = tokio::time::Instant::now() + HELD;
     let path = request.uri().path();
-    if OWN.iter().any(|own| path.starts_with(own)) {
-        return next.run(request).await;
-    }
     let is_look = request.method() == Method::GET;
-    if is_look && IN_THE_COPY.iter().any(|known| path.starts_with(known)) {
-        return show(&forward, request, next).await;
-    }
-    let Some(door) = leader.and_then(|leader| leader.door) else {
+    loop {
+        let Standing::Follows(leader) = standing.borrow_and_update().clone() else {
+            return lead(&forward, &standing, request, next).await;
+        };
+        if OWN.iter().any(|own| path.starts_with(own)) {
+            return next.run(request).await;
+        }
+        if is_look && IN_THE_COPY.iter().any(|known| path.starts_with(known)) {
+            return show(&forward, request, next).await;
+        }
+        let reason = match leader.and_then(|leader| leader.door) {
+            Some(door) => match forward.connect(&door).await {
+                Ok(sender) => return forward.pass_on(sender, request).await,
+                // The leader has just died, most likely.
+                Err(reason) => reason,
+            },
+            None => Reason::new("no server leads at the moment: nothing was changed"),
+        };
         if is_look {
             return show(&forward, request, next).await;
         }
-        let reason = Reason::new("no server leads at the moment: nothing was changed");
-        return kogge_api::unavailable(reason.with_hint("try again in a few seconds"));
-    };
-    match forward.connect(&door).await {
-        Ok(sender) => forward.pass_on(sender, request).await,
-        // The leader has just died, most likely.
-        Err(_) if is_look => show(&forward, request, next).await,
-        Err(reason) => kogge_api::unavailable(reason.with_hint("try again in a few seconds")),
+        if !matches!(tokio::time::timeout_at(held, standing.changed()).await, Ok(Ok(()))) {
+            return kogge_api::unavailable(reason.with_hint("try again in a few seconds"));
+        }
     }
 }
 
@@ -199,19 +206,24 @@ impl Forward {
 /// Answers other servers with the routes of this one.
 #[derive(Default)]
 pub(crate) struct ForwardedRequests {
-    routes: OnceCell<(Router, TaskGroup)>,
+    routes: OnceCell<(Router, Handle, TaskGroup)>,
 }
 
 impl ForwardedRequests {
     /// The routes are there.
-    pub(crate) fn bind(&self, routes: Router, group: TaskGroup) {
+    pub(crate) fn bind(&self, routes: Router, control: Handle, group: TaskGroup) {
         // They are bound once, at the start.
-        let _ = self.routes.set((routes, group));
+        let _ = self.routes.set((routes, control, group));
     }
 }
 
-/// Gives a request of another server the caller that it names.
-async fn called(mut request: Request, next: Next) -> Response {
+/// Gives a request of another server the caller that it names, when this one leads: it may have been elected a moment
+/// ago, and not have begun.
+async fn called(State(control): State<Handle>, mut request: Request, next: Next) -> Response {
+    let mut standing = control.standing();
+    let leads = standing.wait_for(|standing| matches!(standing, Standing::Leads));
+    // Who does not lead says so better itself.
+    let _ = tokio::time::timeout(HELD, leads).await;
     let named = request.headers_mut().remove(CALLER);
     match named.and_then(|named| serde_json::from_slice::<Caller>(named.as_bytes()).ok()) {
         Some(caller) => {
@@ -227,10 +239,10 @@ const HEADER_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Tunnels for ForwardedRequests {
     fn opened(&self, server: &str, stream: DuplexStream) {
-        let Some((routes, group)) = self.routes.get() else { return };
+        let Some((routes, control, group)) = self.routes.get() else { return };
         // The other server has asked who it is, and answers for them.
         let caller: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let routes = routes.clone().layer(from_fn(called)).layer(axum::Extension(ConnectInfo(caller)));
+        let routes = routes.clone().layer(from_fn_with_state(control.clone(), called)).layer(axum::Extension(ConnectInfo(caller)));
         let serving = hyper::server::conn::http1::Builder::new()
             .timer(hyper_util::rt::TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)

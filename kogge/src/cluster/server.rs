@@ -102,7 +102,7 @@ impl Server {
         up::collect_images(&edge_group, images.clone(), control.clone(), None);
         let routes = up::routes(&control, builder.routes(), &edge_group);
         let forwarded = Arc::new(ForwardedRequests::default());
-        forwarded.bind(routes.clone(), edge_group.clone());
+        forwarded.bind(routes.clone(), control.clone(), edge_group.clone());
         let served = Served {
             name: &name,
             control: &control,

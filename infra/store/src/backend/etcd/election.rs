@@ -1,10 +1,13 @@
 //! Elections: who creates the election's record leads, as long as the lease lives that owns it.
 //!
 //! ```text
-//! look ──held──▶ watch the record until it is deleted ──▶ look
-//!   └─free──▶ lease, then create the record if absent ──conflict──▶ look
+//! look ──held──▶ watch the record until it is deleted, with a lease at hand ─┐
+//!   └─free──▶ lease ──▶ create the record if absent ◀──────────────────────┘
+//!                         ├─conflict──▶ look
 //!                         └─won──▶ signs of life … lost: the lease ended, or could end before the next sign arrives
 //! ```
+//!
+//! A candidate that waits has its lease already, so that a hand-over costs one write to end the old one and one to win.
 //!
 //! The record's create revision is the fence. A leader that hears nothing from etcd gives up half a second before its
 //! lease could end, by the monotonic clock: nobody else can lead before that.
@@ -56,6 +59,20 @@ struct Term {
     lost: CancellationToken,
 }
 
+impl Term {
+    /// How long it lives at least, without another sign of life.
+    fn left(&self) -> Duration {
+        self.lives_until.saturating_duration_since(Instant::now())
+    }
+
+    async fn prolong(&mut self) -> Result<(), LeaseError> {
+        let asked = Instant::now();
+        let ttl = leases::keep_alive(&self.link, self.lease, asked + BETWEEN_SIGNS).await?;
+        self.lives_until = asked + ttl;
+        Ok(())
+    }
+}
+
 impl Drop for Term {
     fn drop(&mut self) {
         self.lost.cancel();
@@ -88,9 +105,9 @@ impl Candidate<'_> {
             return Err(Refusal::ValueTooLarge { key, bytes }.into());
         }
         let mut wait = Backoff::new(RETRY_SIGN, BETWEEN_SIGNS);
-        let mut has_waited = false;
+        let (mut has_waited, mut ready) = (false, None);
         loop {
-            match self.round(&mut has_waited).await {
+            match self.round(&mut has_waited, &mut ready).await {
                 Ok(Some(leadership)) => return Ok(leadership),
                 Ok(None) => wait.reset(),
                 // Who has seen another one lead goes on waiting while etcd is away.
@@ -104,21 +121,23 @@ impl Candidate<'_> {
     }
 
     /// Waits until nobody leads, then tries to.
-    async fn round(&self, has_waited: &mut bool) -> Result<Option<Leadership>, CommitError> {
+    async fn round(
+        &self,
+        has_waited: &mut bool,
+        ready: &mut Option<Term>,
+    ) -> Result<Option<Leadership>, CommitError> {
         let found =
             read::get(self.link, self.keys, &self.key, Consistency::Linearizable).await.map_err(reading)?;
         if found.entry.is_some() {
             *has_waited = true;
-            self.wait_for_vacancy(found.revision).await.map_err(Unavailable::new)?;
-            return Ok(None);
+            tokio::select! {
+                vacant = self.wait_for_vacancy(found.revision) => vacant.map_err(Unavailable::new)?,
+                () = self.keep_ready(ready) => {}
+            }
         }
-        let asked = Instant::now();
-        let lease = leases::grant(self.link, self.link.config.leadership_ttl).await.map_err(granting)?;
-        let term = Term {
-            link: Arc::clone(self.link),
-            lease: lease.id,
-            lives_until: asked + lease.ttl,
-            lost: CancellationToken::new(),
+        let term = match ready.take().filter(|term| term.left() > self.link.config.leadership_ttl / 2) {
+            Some(term) => term,
+            None => self.term().await.map_err(granting)?,
         };
         let commit = Commit::new().when(Guard::Absent(self.key.clone())).put_leased(
             self.key.clone(),
@@ -127,9 +146,39 @@ impl Candidate<'_> {
         );
         match transaction::commit(self.link, self.keys, &commit).await {
             Ok(fence) => Ok(Some(self.lead(term, fence))),
-            Err(CommitError::Conflict { .. } | CommitError::LeaseEnded { .. }) => Ok(None),
+            Err(CommitError::Conflict { .. }) => {
+                *ready = Some(term);
+                Ok(None)
+            }
+            Err(CommitError::LeaseEnded { .. }) => Ok(None),
             Err(CommitError::OutcomeUnknown { .. }) => self.read_back(term).await,
             Err(error) => Err(error),
+        }
+    }
+
+    async fn term(&self) -> Result<Term, LeaseError> {
+        let asked = Instant::now();
+        let lease = leases::grant(self.link, self.link.config.leadership_ttl).await?;
+        Ok(Term {
+            link: Arc::clone(self.link),
+            lease: lease.id,
+            lives_until: asked + lease.ttl,
+            lost: CancellationToken::new(),
+        })
+    }
+
+    /// Keeps a lease at hand for as long as it is awaited. Without one, winning takes a write more.
+    async fn keep_ready(&self, ready: &mut Option<Term>) {
+        loop {
+            let kept = match ready {
+                None => self.term().await.map(|term| *ready = Some(term)),
+                Some(term) => term.prolong().await,
+            };
+            if let Err(error) = kept {
+                tracing::debug!(%error, election = %self.key, "candidate has no lease at hand");
+                *ready = None;
+            }
+            sleep(BETWEEN_SIGNS.min(self.link.config.leadership_ttl / 3)).await;
         }
     }
 
