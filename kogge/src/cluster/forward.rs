@@ -242,7 +242,10 @@ impl Tunnels for ForwardedRequests {
         let Some((routes, control, group)) = self.routes.get() else { return };
         // The other server has asked who it is, and answers for them.
         let caller: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-        let routes = routes.clone().layer(from_fn_with_state(control.clone(), called)).layer(axum::Extension(ConnectInfo(caller)));
+        let routes = routes
+            .clone()
+            .layer(from_fn_with_state(control.clone(), called))
+            .layer(axum::Extension(ConnectInfo(caller)));
         let serving = hyper::server::conn::http1::Builder::new()
             .timer(hyper_util::rt::TokioTimer::new())
             .header_read_timeout(HEADER_PATIENCE)

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::lab::Lab;
 use super::process::output;
-use super::row::{Better, Goal, Row, Series};
+use super::row::{Better, Goal, Row};
 
 const HOURS: u64 = 24;
 const LOST_PERMILLE: u64 = 50;

@@ -1,7 +1,9 @@
 //! An agent that says it runs whatever it is told to.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kogge_control::ports::{AgentLinks, ToAgents};
 use kogge_host::clock;
@@ -25,33 +27,51 @@ impl ToAgents for Wire {
     }
 }
 
+/// Between two signs of life.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// What it says it runs: the newest state of each task, and what that takes.
+type Tasks = BTreeMap<TaskId, (TaskStatus, Resources)>;
+
 /// Starts the agent in `group`.
 pub(crate) fn start(group: &TaskGroup) -> AgentLinks {
     let (told, mut orders) = mpsc::channel(256);
     let (say, incoming) = mpsc::channel(256);
     let token = group.token();
     group.spawn("agent", OnPanic::Log, async move {
-        let register = ToControl::Register {
-            info: info(),
-            cluster: None,
-            term: Default::default(),
-            tasks: Vec::new(),
-            held: Default::default(),
-        };
-        say.send(from(register)).await.unwrap();
+        let mut tasks = Tasks::new();
+        let mut signs = tokio::time::interval(HEARTBEAT);
+        let mut word = register(&tasks);
         loop {
-            let order: FromControl = tokio::select! {
-                () = token.cancelled() => return,
-                Some(order) = orders.recv() => order,
-            };
-            if let Some(status) = answer(order.body)
-                && say.send(from(ToControl::Status(status))).await.is_err()
-            {
+            if say.send(from(word)).await.is_err() {
                 return;
             }
+            word = loop {
+                tokio::select! {
+                    () = token.cancelled() => return,
+                    Some(order) = orders.recv() => {
+                        let order: FromControl = order;
+                        if let Some(word) = answer(order.body, &mut tasks) {
+                            break word;
+                        }
+                    }
+                    _ = signs.tick() => break ToControl::Heartbeat,
+                }
+            };
         }
     });
     AgentLinks { incoming, outgoing: Arc::new(Wire(told)) }
+}
+
+fn register(tasks: &Tasks) -> ToControl {
+    let living = tasks.iter().filter(|(_, (status, _))| !status.state.is_terminal());
+    ToControl::Register {
+        info: info(),
+        cluster: None,
+        term: Default::default(),
+        tasks: tasks.values().map(|(status, _)| status.clone()).collect(),
+        held: living.map(|(task, (_, resources))| (task.clone(), resources.clone())).collect(),
+    }
 }
 
 fn from(body: ToControl) -> FromAgent {
@@ -75,8 +95,8 @@ fn info() -> AgentInfo {
     }
 }
 
-fn answer(order: ToAgent) -> Option<TaskStatus> {
-    match order {
+fn answer(order: ToAgent, tasks: &mut Tasks) -> Option<ToControl> {
+    let (task, status, resources) = match order {
         ToAgent::Launch { run, spec } => {
             let running = Running {
                 pid: 4711,
@@ -84,16 +104,18 @@ fn answer(order: ToAgent) -> Option<TaskStatus> {
                 ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 health: Health::Healthy,
             };
-            Some(status(spec.task.clone(), run, 1, TaskState::Running(running)))
+            let status = status(spec.task.clone(), run, 1, TaskState::Running(running));
+            (spec.task.clone(), status, spec.resources.clone())
         }
         ToAgent::Kill { task, run, .. } => {
             let ended = Ended { at: clock::now(), outcome: Outcome::Killed, exit: None };
-            Some(status(task, run, 2, TaskState::Ended(ended)))
+            (task.clone(), status(task, run, 2, TaskState::Ended(ended)), Resources::default())
         }
-        ToAgent::Registered | ToAgent::Unknown | ToAgent::Acknowledge { .. } | ToAgent::GrantLease { .. } => {
-            None
-        }
-    }
+        ToAgent::Unknown => return Some(register(tasks)),
+        ToAgent::Registered | ToAgent::Acknowledge { .. } | ToAgent::GrantLease { .. } => return None,
+    };
+    tasks.insert(task, (status.clone(), resources));
+    Some(ToControl::Status(status))
 }
 
 fn status(task: TaskId, run: RunId, sequence: u64, state: TaskState) -> TaskStatus {

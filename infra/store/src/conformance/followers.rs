@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join3, join_all};
+use futures_util::future::{join, join_all, join3};
 
 use crate::{Change, Commit, Event, Key, Page, Range, Revision, Store};
 
@@ -41,10 +41,10 @@ pub(crate) async fn stay_right_while(
     };
     let readers = watching.iter().flat_map(|store| THOUGHTS.map(|thought| (*store, thought)));
     let readers = join_all(readers.map(|(store, thought)| follow(store, thought)));
-    let (readers, _) =
-        join(readers, join3(writers, compact(writing, &is_over), trouble)).await;
+    let (readers, _) = join(readers, join3(writers, compact(writing, &is_over), trouble)).await;
     let truth = list(writing).await;
-    let truth: BTreeMap<Key, u64> = truth.entries.into_iter().map(|entry| (entry.key, entry.version)).collect();
+    let truth: BTreeMap<Key, u64> =
+        truth.entries.into_iter().map(|entry| (entry.key, entry.version)).collect();
     for reader in &readers {
         assert_eq!(reader.versions, truth);
     }
@@ -101,11 +101,12 @@ struct Reader {
 /// Follows until the last word is known.
 async fn follow(store: &dyn Store, thought: Duration) -> Reader {
     let mut reader = Reader::default();
+    let last = Key::from(format!("{PREFIX}end"));
     loop {
         reader.take(list(store).await);
         let mut watch = store.watch(PREFIX.into(), reader.seen.next());
         loop {
-            if reader.versions.contains_key(&format!("{PREFIX}end").as_str().into()) {
+            if reader.versions.contains_key(&last) {
                 return reader;
             }
             match next(&mut watch).await {

@@ -142,7 +142,7 @@ impl Candidate<'_> {
         let commit = Commit::new().when(Guard::Absent(self.key.clone())).put_leased(
             self.key.clone(),
             self.value.clone(),
-            lease.id,
+            term.lease,
         );
         match transaction::commit(self.link, self.keys, &commit).await {
             Ok(fence) => Ok(Some(self.lead(term, fence))),

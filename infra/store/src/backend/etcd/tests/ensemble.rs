@@ -13,9 +13,9 @@ use crate::{
 };
 
 use super::super::Etcd;
-use crate::conformance::followers;
 use super::proxy::Proxy;
 use super::server::Server;
+use crate::conformance::followers;
 
 /// The longest anything may take on a busy machine.
 const STEP: Duration = Duration::from_secs(30);

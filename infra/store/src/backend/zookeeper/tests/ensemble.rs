@@ -8,8 +8,8 @@ use bytes::Bytes;
 use crate::{Change, Commit, CommitError, Consistency, Guard, Key, Range, Revision, Store};
 
 use super::server::{Server, ensemble, fresh_path};
-use crate::conformance::followers;
 use super::{Config, Options, ZooKeeper, open, put};
+use crate::conformance::followers;
 
 /// How long the ensemble may take to find a leader and let us in again.
 const STEP: Duration = Duration::from_secs(30);
