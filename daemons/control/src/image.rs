@@ -130,7 +130,21 @@ impl Image {
 
     /// All records under `prefix`.
     pub(crate) fn records<T: DeserializeOwned>(&self, prefix: &str) -> Result<Vec<T>, LoadError> {
-        self.under(prefix).map(parse).collect()
+        self.records_with(prefix, |_| {})
+    }
+
+    /// The same, each after `change` has had it.
+    pub(crate) fn records_with<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        mut change: impl FnMut(&mut T),
+    ) -> Result<Vec<T>, LoadError> {
+        let records = self.under(prefix).map(|entry| {
+            let mut record = parse(entry)?;
+            change(&mut record);
+            Ok(record)
+        });
+        records.collect()
     }
 
     /// The record of that key, if there is one.

@@ -45,6 +45,7 @@ mod servers;
 mod standing;
 pub mod state;
 mod state_digest;
+mod templates;
 mod trail;
 mod vigil;
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use kogge_discovery::Discovery;
 use kogge_host::clock;
-use kogge_kernel::Kernel;
+use kogge_kernel::{Kernel, TaskRecord};
 use kogge_link::identity::{Authority, AuthorityError};
 use kogge_model::digest::Digest;
 use kogge_model::id::{ClusterId, Generation};
 use kogge_model::time::Timestamp;
 use kogge_revisions::{RestoreError, Tree};
-use kogge_services::Services;
+use kogge_services::{Instance, Services};
 use kogge_store::import::UNFINISHED;
 use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, ReadError, Store};
 use serde::de::DeserializeOwned;
@@ -23,6 +23,7 @@ use crate::ended::EndedTasks;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::keys::{self, ClusterRecord, FORMAT};
+use crate::templates::Templates;
 
 /// The election that servers win to lead.
 pub(crate) const ELECTION: &str = "leader";
@@ -139,15 +140,23 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
     let config =
         kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
     let tree = tree(image, config)?;
+    let mut templates = Templates::default();
+    let service_records = kogge_services::Records {
+        services: image.records(keys::SERVICES)?,
+        instances: image.records_with(keys::INSTANCES, |instance: &mut Instance| {
+            templates.share(&instance.id.service, &mut instance.template);
+        })?,
+    };
     let kernel_records = kogge_kernel::Records {
         agents: image.records(keys::AGENTS)?,
         frameworks: image.records(keys::FRAMEWORKS)?,
-        tasks: image.records(keys::TASKS)?,
+        tasks: image.records_with(keys::TASKS, |task: &mut TaskRecord| {
+            let spec = Arc::make_mut(&mut task.spec);
+            if let Some(instance) = &spec.instance {
+                templates.share(&instance.service, &mut spec.template);
+            }
+        })?,
         highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
-    };
-    let service_records = kogge_services::Records {
-        services: image.records(keys::SERVICES)?,
-        instances: image.records(keys::INSTANCES)?,
     };
     let kernel_config = kogge_kernel::Config {
         is_founder: settings.is_founder,

@@ -27,6 +27,7 @@ mod bounds;
 mod codec;
 mod dialer;
 mod executor;
+mod frames;
 pub mod identity;
 mod listener;
 mod reach;

@@ -7,6 +7,9 @@ mod blobs;
 mod certificates;
 mod clones;
 mod following;
+// The generated code names it.
+#[path = "../../src/frames.rs"]
+mod frames;
 mod hostile;
 mod joining;
 mod leaders;

@@ -1,0 +1,47 @@
+//! Frames of the protocol as protobuf, in buffers no larger than they need to be.
+//!
+//! Most calls live as long as an agent's connection and carry small words: with tonic's buffers (8 KiB each way for each
+//! call) a leader of ten thousand agents would keep hundreds of MiB for nothing. A larger frame makes its buffer grow.
+
+use std::marker::PhantomData;
+
+use prost::Message;
+use tonic::codec::{BufferSettings, Codec};
+use tonic_prost::{ProstDecoder, ProstEncoder};
+
+const BUFFER_BYTES: usize = 512;
+/// Larger ones go out one by one (tonic's own limit).
+const YIELD_BYTES: usize = 32 * 1_024;
+
+/// What the generated code encodes and decodes with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frames<Out, In>(PhantomData<(Out, In)>);
+
+impl<Out, In> Default for Frames<Out, In> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+fn settings() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, YIELD_BYTES)
+}
+
+impl<Out, In> Codec for Frames<Out, In>
+where
+    Out: Message + 'static,
+    In: Message + Default + 'static,
+{
+    type Encode = Out;
+    type Decode = In;
+    type Encoder = ProstEncoder<Out>;
+    type Decoder = ProstDecoder<In>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(settings())
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::new(settings())
+    }
+}
