@@ -24,6 +24,8 @@ use crate::stream::{Backoff, Stream};
 const MORNING_MS: u64 = 2_000;
 /// Services are wanted when all agents are there.
 const WANTED_AFTER: Duration = Duration::from_secs(10);
+/// The instances of one service.
+const SERVICE_SIZE: u32 = 50;
 /// From the order to run something to the word that it runs.
 const START: Duration = Duration::from_millis(100);
 
@@ -150,7 +152,7 @@ impl World {
             Event::ToAgent(index, message) => self.tell(index, node::Input::FromControl(*message)),
             Event::ToServer(index, body) => self.hear(index, *body),
             Event::Wanted => {
-                let change = Change::Whole(wanted(self.day.instances));
+                let change = Change::Whole(wanted(self.day.instances, SERVICE_SIZE));
                 let desired = services::Input::Desired { revision: RevisionId(1), change };
                 let said = self.pair.tell_services(self.now, desired);
                 self.say(said);
@@ -204,6 +206,9 @@ impl World {
             Effect::Send(body) => {
                 let (lost, backoff) = (self.day.lost, self.day.backoff);
                 let at = self.machines[index].to_server.arrival(self.now, &mut self.chance, lost, backoff);
+                if at <= self.now {
+                    return self.hear(index, body);
+                }
                 return self.schedule.at(at, Event::ToServer(index, Box::new(body)));
             }
             Effect::Start { spec, .. } => {

@@ -38,7 +38,7 @@ impl Placing {
         for index in 0..agents {
             pair.tell_kernel(now, kernel::Input::FromAgent(register(index)));
         }
-        Self { pair, now, wanted: wanted(tasks) }
+        Self { pair, now, wanted: wanted(tasks, SERVICE_SIZE) }
     }
 
     /// Wants everything at once and lets time pass until nothing more is placed. Tells how many tasks were launched.
@@ -73,10 +73,10 @@ fn register(index: usize) -> FromAgent {
     FromAgent { agent, body: ToControl::Register { info, cluster: None, term: Term(0), tasks, held } }
 }
 
-/// Services with `tasks` instances in all.
-pub(crate) fn wanted(tasks: u32) -> BTreeMap<ServiceId, Arc<ServiceSpec>> {
-    let services = 0..tasks.div_ceil(SERVICE_SIZE);
-    let size = |index: u32| SERVICE_SIZE.min(tasks - index * SERVICE_SIZE);
+/// Services of `each` instances, with `tasks` in all.
+pub(crate) fn wanted(tasks: u32, each: u32) -> BTreeMap<ServiceId, Arc<ServiceSpec>> {
+    let services = 0..tasks.div_ceil(each);
+    let size = |index: u32| each.min(tasks - index * each);
     services.map(|index| (service_id(index as usize), Arc::new(wish(index, size(index))))).collect()
 }
 

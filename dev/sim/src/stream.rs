@@ -6,8 +6,6 @@ use kogge_model::time::Timestamp;
 
 use crate::chance::Chance;
 
-/// From sending to arrival, when nothing is lost.
-const LATENCY: Duration = Duration::from_millis(1);
 /// The first wait of Linux before it sends a packet again (`TCP_RTO_MIN`).
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// And the longest (`TCP_RTO_MAX`).
@@ -31,7 +29,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// When something arrives that is sent at `now`, and of whose packets `lost` thousandths are lost.
+    /// When something arrives that is sent at `now`, and of whose packets `lost` thousandths are lost: at once, if none
+    /// is and nothing is on its way.
     pub(crate) fn arrival(
         &mut self,
         now: Timestamp,
@@ -39,7 +38,7 @@ impl Stream {
         lost: u64,
         backoff: Backoff,
     ) -> Timestamp {
-        let (mut late, mut wait, mut tries) = (LATENCY, FIRST_WAIT, 0);
+        let (mut late, mut wait, mut tries) = (Duration::ZERO, FIRST_WAIT, 0);
         while chance.is(lost) {
             late += wait;
             tries += 1;
@@ -79,7 +78,7 @@ mod tests {
     #[test]
     fn a_clear_wire_is_not_late_and_a_thin_stream_is_less_late_than_another() {
         let mut chance = Chance::new(1, Purpose::Network);
-        assert_eq!(Stream::default().arrival(NOW, &mut chance, 0, Backoff::Doubling), NOW.plus(LATENCY));
+        assert_eq!(Stream::default().arrival(NOW, &mut chance, 0, Backoff::Doubling), NOW);
         assert!(longest(Backoff::Thin) * 10 < longest(Backoff::Doubling));
     }
 }
