@@ -25,7 +25,7 @@ const MORNING_MS: u64 = 2_000;
 /// Services are wanted when all agents are there.
 const WANTED_AFTER: Duration = Duration::from_secs(10);
 /// The instances of one service.
-const SERVICE_SIZE: u32 = 50;
+const SERVICE_SIZE: u32 = 200;
 /// From the order to run something to the word that it runs.
 const START: Duration = Duration::from_millis(100);
 
