@@ -14,8 +14,11 @@ pub(super) const ROW: Row = Row {
     promises: "G1 G8 G11 G27",
     shape: super::as_planned,
     play,
-    back: super::BACK,
+    back: super::BACK.saturating_add(GRACE),
 };
+
+/// The tasks pay no attention to SIGTERM: the last ones of the older version live for as long when the deployment is done.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Until the first write is acknowledged: nobody knows that it is dead.
 const GOAL: Duration = Duration::from_secs(6);
