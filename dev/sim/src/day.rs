@@ -41,7 +41,7 @@ pub struct Day {
     /// For how long.
     pub time: Duration,
     /// In thousandths of all packets, either way.
-    pub lost: u64,
+    pub lost_permille: u64,
     /// How connections wait before they send again.
     pub backoff: Backoff,
 }
@@ -56,7 +56,7 @@ pub struct Evening {
     /// How often an agent got nothing new for a while because it was silent.
     pub suspected: u64,
     /// How often an agent was given up, each time wrongly.
-    pub lost: u64,
+    pub given_up: u64,
     /// The longest time without a word from an agent that had registered.
     pub longest_silence: Duration,
 }
@@ -173,12 +173,12 @@ impl World {
     }
 
     fn say(&mut self, said: Said) {
-        self.evening.lost += said.lost;
+        self.evening.given_up += said.given_up;
         self.evening.suspected += said.suspected;
         for (agent, body) in said.outbox {
             let number = agent.as_str().rsplit('-').next().and_then(|number| number.parse().ok());
             let index: usize = number.expect("each agent has its number in its name");
-            let (lost, backoff) = (self.day.lost, self.day.backoff);
+            let (lost, backoff) = (self.day.lost_permille, self.day.backoff);
             let at = self.machines[index].to_agent.arrival(self.now, &mut self.chance, lost, backoff);
             let message = FromControl { cluster: self.cluster.clone(), term: Term(1), body };
             self.schedule.at(at, Event::ToAgent(index, Box::new(message)));
@@ -204,7 +204,7 @@ impl World {
         use node::{Effect, Input};
         let answer = match effect {
             Effect::Send(body) => {
-                let (lost, backoff) = (self.day.lost, self.day.backoff);
+                let (lost, backoff) = (self.day.lost_permille, self.day.backoff);
                 let at = self.machines[index].to_server.arrival(self.now, &mut self.chance, lost, backoff);
                 if at <= self.now {
                     return self.hear(index, body);

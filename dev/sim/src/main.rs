@@ -108,17 +108,17 @@ fn live_through_a_day(options: &Options) -> ExitCode {
         agents: options.agents,
         instances: options.instances,
         time: Duration::from_secs(options.hours.saturating_mul(3600)),
-        lost: options.lost,
+        lost_permille: options.lost,
         backoff: if options.doubling { Backoff::Doubling } else { Backoff::Thin },
     });
     println!(
-        r#"{{"agents":{},"hours":{},"heartbeats":{},"starts":{},"suspected":{},"lost":{},"longest_silence_s":{:.3}}}"#,
+        r#"{{"agents":{},"hours":{},"heartbeats":{},"starts":{},"suspected":{},"given_up":{},"longest_silence_s":{:.3}}}"#,
         options.agents,
         options.hours,
         evening.heartbeats,
         evening.starts,
         evening.suspected,
-        evening.lost,
+        evening.given_up,
         evening.longest_silence.as_secs_f64()
     );
     ExitCode::SUCCESS

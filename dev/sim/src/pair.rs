@@ -22,7 +22,7 @@ pub(crate) struct Pair {
 pub(crate) struct Said {
     pub(crate) outbox: Vec<(AgentId, ToAgent)>,
     /// Agents that were given up.
-    pub(crate) lost: u64,
+    pub(crate) given_up: u64,
     /// Agents that get nothing new because they are silent.
     pub(crate) suspected: u64,
 }
@@ -93,7 +93,7 @@ impl Pair {
         for effect in effects {
             match effect {
                 kernel::Effect::ToFramework { event, .. } => {
-                    said.lost += u64::from(matches!(event, Event::AgentLost { .. }));
+                    said.given_up += u64::from(matches!(event, Event::AgentLost { .. }));
                     events.push(event);
                 }
                 kernel::Effect::ToAgent { agent, message } => said.outbox.push((agent, message)),

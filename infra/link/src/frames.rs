@@ -1,7 +1,7 @@
 //! Frames of the protocol as protobuf, in buffers no larger than they need to be.
 //!
-//! Most calls live as long as an agent's connection and carry small words: with tonic's buffers (8 KiB each way for each
-//! call) a leader of ten thousand agents would keep hundreds of MiB for nothing. A larger frame makes its buffer grow.
+//! Most calls live as long as an agent's connection and carry small words, for which tonic's buffers (8 KiB each way for
+//! each call) are much. A larger frame makes its buffer grow.
 
 use std::marker::PhantomData;
 

@@ -28,7 +28,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
         Ok(Row::new(name, unit, Better::Lower, [value].into_iter().collect()).note(note.clone()))
     };
     Ok(vec![
-        row("day: agents given up wrongly", "agents", "lost")?.goal(Goal::AtMost(0.0)),
+        row("day: agents given up wrongly", "agents", "given_up")?.goal(Goal::AtMost(0.0)),
         row("day: agents that got nothing new for a while", "agents", "suspected")?,
         row("day: longest silence of an agent", "s", "longest_silence_s")?,
     ])

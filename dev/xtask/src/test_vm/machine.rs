@@ -128,7 +128,7 @@ impl Machine {
         self.qemu = Some(Process::start(command.stdout(talk.try_clone()?).stderr(talk))?);
         if self.accelerator == Accelerator::Kvm {
             self.until(FIRST_WORD, "its kernel says nothing", |machine| {
-                fs::metadata(machine.console()).is_ok_and(|console| console.len() > 0)
+                Ok(fs::metadata(machine.console()).is_ok_and(|console| console.len() > 0))
             })?;
         }
         self.log_in()
@@ -139,10 +139,10 @@ impl Machine {
         &mut self,
         limit: Duration,
         why: &str,
-        mut is_so: impl FnMut(&mut Self) -> bool,
+        mut is_so: impl FnMut(&mut Self) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let deadline = Instant::now() + limit;
-        while !is_so(self) {
+        while !is_so(self)? {
             self.must_run()?;
             if Instant::now() > deadline {
                 bail!("{why}, {limit:?} after the machine was switched on");
@@ -155,8 +155,8 @@ impl Machine {
     /// Opens the connection that all commands share.
     pub(crate) fn log_in(&mut self) -> anyhow::Result<()> {
         self.ssh = None;
-        self.until(self.patience(), "nobody can log in", |machine| machine.greets())?;
-        self.until(self.patience(), "nobody is let in", |machine| machine.has_let_in().unwrap_or(false))
+        self.until(self.patience(), "nobody can log in", |machine| Ok(machine.greets()))?;
+        self.until(self.patience(), "nobody is let in", Self::has_let_in)
     }
 
     /// Whether somebody answers who speaks ssh.

@@ -29,17 +29,23 @@ pub(crate) enum Trouble {
 #[derive(Debug)]
 pub(crate) struct TroubledStore {
     inner: Arc<dyn Store>,
-    trouble: Mutex<Trouble>,
+    /// What, and from which commit on.
+    trouble: Mutex<(Trouble, usize)>,
     commits: AtomicUsize,
 }
 
 impl TroubledStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, trouble: Mutex::new(Trouble::Nothing), commits: AtomicUsize::new(0) }
+        Self { inner, trouble: Mutex::new((Trouble::Nothing, 0)), commits: AtomicUsize::new(0) }
     }
 
     pub(crate) fn suffer(&self, trouble: Trouble) {
-        *self.trouble.lock().unwrap() = trouble;
+        self.suffer_after(0, trouble);
+    }
+
+    /// The next `spared` commits are as they were without trouble.
+    pub(crate) fn suffer_after(&self, spared: usize, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = (trouble, self.commits() + spared);
     }
 
     /// How many commits were asked for.
@@ -54,8 +60,9 @@ fn unknown() -> CommitError {
 
 impl Store for TroubledStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Revision, CommitError>> {
-        let trouble = *self.trouble.lock().unwrap();
-        self.commits.fetch_add(1, Ordering::Relaxed);
+        let number = self.commits.fetch_add(1, Ordering::Relaxed);
+        let (trouble, from) = *self.trouble.lock().unwrap();
+        let trouble = if number < from { Trouble::Nothing } else { trouble };
         async move {
             match trouble {
                 Trouble::Nothing => self.inner.commit(commit).await,

@@ -53,20 +53,15 @@ async fn g1_syncs_that_fail_while_instances_start_double_none() {
     for trouble in [Trouble::FailsLost, Trouble::FailsKept] {
         let cloud = TestCloud::start().await;
         cloud.with_service("shop", 1).await;
-        assert_eq!(scale(&cloud, 9).await.status, 200);
-        // Whatever agent and control say to each other now is not saved, or saved and not known to be.
-        cloud.store.suffer(trouble);
+        // The wish is saved. What agent and control say of it then is not, or is and nobody knows.
         let before = cloud.store.commits();
-        cloud.until(async || cloud.store.commits() > before || is_settled(&cloud, 9).await).await;
+        cloud.store.suffer_after(1, trouble);
+        assert_eq!(scale(&cloud, 9).await.status, 200);
+        cloud.until(async || cloud.store.commits() > before + 2).await;
         cloud.store.suffer(Trouble::Nothing);
         settles_at(&cloud, 9).await;
         cloud.end().await;
     }
-}
-
-async fn is_settled(cloud: &TestCloud, wanted: u32) -> bool {
-    let services = cloud.client.services().await;
-    services.is_ok_and(|services| services.first().is_some_and(|shop| shop.healthy == wanted))
 }
 
 #[tokio::test]

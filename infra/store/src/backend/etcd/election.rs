@@ -12,6 +12,7 @@
 //! The record's create revision is the fence. A leader that hears nothing from etcd gives up half a second before its
 //! lease could end, by the monotonic clock: nobody else can lead before that.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ impl Candidate<'_> {
             *has_waited = true;
             tokio::select! {
                 vacant = self.wait_for_vacancy(found.revision) => vacant.map_err(Unavailable::new)?,
-                () = self.keep_ready(ready) => {}
+                never = self.keep_ready(ready) => match never {},
             }
         }
         let term = match ready.take().filter(|term| term.left() > self.link.config.leadership_ttl / 2) {
@@ -168,7 +169,7 @@ impl Candidate<'_> {
     }
 
     /// Keeps a lease at hand for as long as it is awaited. Without one, winning takes a write more.
-    async fn keep_ready(&self, ready: &mut Option<Term>) {
+    async fn keep_ready(&self, ready: &mut Option<Term>) -> Infallible {
         loop {
             let kept = match ready {
                 None => self.term().await.map(|term| *ready = Some(term)),
