@@ -44,6 +44,11 @@ impl Clock {
         self.steady.map_or_else(|| self.now(), |steady| Timestamp::ZERO.plus(steady))
     }
 
+    /// The time for deadlines when the wall clock showed `wall`, if it has not jumped since.
+    pub(crate) fn when(&self, wall: Timestamp) -> Timestamp {
+        wall.plus(self.ahead)
+    }
+
     /// When the wall clock will show the deadline `at`, if it does not jump again.
     pub(crate) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
         at.minus(self.ahead)

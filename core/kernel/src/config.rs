@@ -65,7 +65,7 @@ impl Config {
                 window: Duration::from_secs(10),
                 wait: Duration::from_secs(60),
             },
-            resend_first: Duration::from_millis(200),
+            resend_first: Duration::from_secs(1),
             resend_max: Duration::from_secs(5),
             offer_timeout: Duration::from_secs(10),
             refuse_min: Duration::from_millis(50),

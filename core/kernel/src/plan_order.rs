@@ -31,7 +31,14 @@ impl Kernel {
 
     pub(crate) fn repeat_order(&mut self, id: &TaskId, effects: &mut Effects) {
         let Some(waited) = self.tasks.get(id).and_then(|task| task.order) else { return };
-        self.send_order_for(id, (waited.wait * 2).min(self.config.resend_max), effects);
+        // It may have gone out late, and the answer may wait to be heard.
+        let due = waited.decided.plus(self.delay_of(waited.decided) + waited.wait + self.unheard);
+        if due > self.now() {
+            let task = self.tasks.get_mut(id).expect("it was just seen");
+            return task.await_answer_until(due, &mut self.timers);
+        }
+        let wait = (waited.wait * 2).min(self.config.resend_max);
+        self.send_order_for(id, wait, effects);
     }
 
     /// The same, and waits for `wait`.

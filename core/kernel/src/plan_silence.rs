@@ -29,8 +29,10 @@ impl Kernel {
         let now = self.now();
         let Some(agent) = self.agents.get(id) else { return };
         let deadline = agent.silence_deadline(&self.config);
-        if deadline > now {
-            return self.timers.arm(deadline, Timer::Silence(id.clone()));
+        // What was said lately may still wait to be heard.
+        let judged_at = deadline.plus(self.unheard);
+        if judged_at > now {
+            return self.timers.arm(judged_at, Timer::Silence(id.clone()));
         }
         match agent.phase {
             Phase::Ready => self.suspect(id, effects),

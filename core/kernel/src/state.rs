@@ -1,6 +1,6 @@
 //! The kernel's state, and the one door in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId, Term};
@@ -37,6 +37,10 @@ pub struct Kernel {
     pub(crate) newest_run: RunId,
     /// Safe in the store apart from any task's record.
     pub(crate) saved_run: RunId,
+    /// See [`Kernel::observe_delay`]; the last ones that matter.
+    pub(crate) delays: VecDeque<(Timestamp, Duration)>,
+    /// See [`Kernel::observe_backlog`].
+    pub(crate) unheard: Duration,
     /// By the steady clock.
     pub(crate) began_at: Timestamp,
 }
@@ -45,6 +49,9 @@ pub struct Kernel {
 const fn first_run(term: Term) -> RunId {
     RunId(term.0 << 24)
 }
+
+/// Slow rounds that are remembered: an order that was made before them has been repeated since.
+const MAX_DELAYS: usize = 64;
 
 impl Kernel {
     /// The kernel of a cluster that has never run anything.
@@ -72,6 +79,8 @@ impl Kernel {
             to_offer: BTreeSet::new(),
             whole: Quantities::default(),
             next_offer: offer::first_of(config.term),
+            delays: VecDeque::new(),
+            unheard: Duration::ZERO,
             newest_run: records.highest_run.max(first_run(config.term)),
             saved_run: records.highest_run,
             began_at: now,
@@ -139,6 +148,29 @@ impl Kernel {
     /// has one tells it before each input: the wall clock may jump, and leases must not end early for that.
     pub const fn observe_steady(&mut self, steady: Duration) {
         self.clock.observe_steady(steady);
+    }
+
+    /// Tells for how long words of agents may have waited to be heard: whoever hands them in late tells it before each
+    /// input, and nobody is judged by a silence that may be of the one who listens.
+    pub const fn observe_backlog(&mut self, unheard: Duration) {
+        self.unheard = unheard;
+    }
+
+    /// Tells that what was decided at `decided` was saved, and so sent, only `took` later: answers come as much later.
+    pub fn observe_delay(&mut self, decided: Timestamp, took: Duration) {
+        if took < self.config.resend_first / 10 {
+            return;
+        }
+        if self.delays.len() == MAX_DELAYS {
+            self.delays.pop_front();
+        }
+        self.delays.push_back((self.clock.when(decided), took));
+    }
+
+    /// How long after the decision at `decided` it went out.
+    pub(crate) fn delay_of(&self, decided: Timestamp) -> Duration {
+        let known = self.delays.iter().find(|(at, _)| *at == decided);
+        known.map_or(Duration::ZERO, |(_, took)| *took)
     }
 
     /// Takes in one input and appends what follows from it, in the order of [`Effect::stage`].

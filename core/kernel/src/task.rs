@@ -33,8 +33,9 @@ pub(crate) struct Task {
 /// An unanswered order, launch or kill.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Order {
-    pub(crate) due: Timestamp,
+    pub(crate) decided: Timestamp,
     pub(crate) wait: Duration,
+    pub(crate) due: Timestamp,
 }
 
 impl Task {
@@ -71,8 +72,16 @@ impl Task {
     pub(crate) fn await_answer(&mut self, now: Timestamp, wait: Duration, timers: &mut Timers) {
         self.settle_order(timers);
         let due = now.plus(wait);
-        self.order = Some(Order { due, wait });
+        self.order = Some(Order { decided: now, wait, due });
         timers.arm(due, self.order_timer());
+    }
+
+    /// Its answer may come as late as `due`, and is not missed before.
+    pub(crate) fn await_answer_until(&mut self, due: Timestamp, timers: &mut Timers) {
+        if let Some(order) = &mut self.order {
+            order.due = due;
+            timers.arm(due, self.order_timer());
+        }
     }
 
     /// Nothing has to be said again about it.

@@ -51,6 +51,19 @@ fn a_word_in_time_keeps_an_agent() {
 }
 
 #[test]
+fn a_word_that_waits_to_be_heard_is_no_silence() {
+    let mut world = with_task();
+    world.kernel.observe_backlog(Duration::from_secs(4));
+    world.pass(Duration::from_millis(6_900), &["n"]);
+    assert_eq!(phase(&world, "m"), Phase::Ready);
+    world.pass(Duration::from_millis(200), &["n"]);
+    assert_eq!(phase(&world, "m"), Phase::Suspect);
+    world.kernel.observe_backlog(Duration::ZERO);
+    world.pass(Duration::from_millis(2_000), &["n"]);
+    assert_eq!(phase(&world, "m"), Phase::Lost, "what was waited for did not come");
+}
+
+#[test]
 fn the_only_agent_is_waited_for_however_long_it_takes() {
     let mut world = World::new();
     world.subscribe("a");

@@ -27,8 +27,8 @@ fn a_launch_is_saved_before_it_is_sent() {
 #[test]
 fn a_launch_is_repeated_with_growing_waits_until_a_status_answers() {
     let mut world = with_task();
-    world.pass(Duration::from_millis(1_500), &["m"]);
-    // Sent at 0, 0.2, 0.6 and 1.4 s.
+    world.pass(Duration::from_millis(7_500), &["m"]);
+    // Sent at 0, 1, 3 and 7 s.
     assert_eq!(world.count("m", "launch t"), 4);
     world.status("m", "t", 1, TaskState::Starting);
     world.pass(Duration::from_secs(60), &["m"]);
@@ -41,7 +41,7 @@ fn a_kill_is_repeated_until_the_task_is_stopping() {
     world.status("m", "t", 1, running());
     world.call("a", Call::Kill { task: task("t"), grace: None, reason: "test".into() });
     world.status("m", "t", 2, running());
-    world.pass(Duration::from_millis(700), &["m"]);
+    world.pass(Duration::from_millis(3_500), &["m"]);
     assert_eq!(world.count("m", "kill t"), 3);
     world.status("m", "t", 3, TaskState::Stopping);
     world.pass(Duration::from_secs(60), &["m"]);
@@ -49,10 +49,32 @@ fn a_kill_is_repeated_until_the_task_is_stopping() {
 }
 
 #[test]
+fn an_order_is_not_repeated_while_its_answer_may_wait_to_be_heard() {
+    let mut world = with_task();
+    world.kernel.observe_backlog(Duration::from_secs(2));
+    world.pass(Duration::from_millis(2_900), &["m"]);
+    assert_eq!(world.count("m", "launch t"), 1);
+    world.kernel.observe_backlog(Duration::ZERO);
+    world.pass(Duration::from_millis(200), &["m"]);
+    assert_eq!(world.count("m", "launch t"), 2);
+}
+
+#[test]
+fn an_order_that_went_out_late_is_answered_as_much_later() {
+    let mut world = with_task();
+    let decided = world.now;
+    world.kernel.observe_delay(decided, Duration::from_millis(1_500));
+    world.pass(Duration::from_millis(2_400), &["m"]);
+    assert_eq!(world.count("m", "launch t"), 1);
+    world.pass(Duration::from_millis(200), &["m"]);
+    assert_eq!(world.count("m", "launch t"), 2);
+}
+
+#[test]
 fn a_kill_before_the_launch_was_answered_takes_its_place() {
     let mut world = with_task();
     world.call("a", Call::Kill { task: task("t"), grace: None, reason: "test".into() });
-    world.pass(Duration::from_secs(2), &["m"]);
+    world.pass(Duration::from_secs(4), &["m"]);
     assert_eq!(world.count("m", "launch t"), 1);
     assert!(world.count("m", "kill t") > 2);
 }

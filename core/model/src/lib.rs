@@ -30,6 +30,7 @@ pub mod resources;
 pub mod revision;
 pub mod scheduler;
 pub mod service;
+pub mod sparse;
 pub mod task;
 pub mod template;
 pub mod time;

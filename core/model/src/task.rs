@@ -25,6 +25,7 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<InstanceId>,
     /// What to run.
+    #[serde(serialize_with = "crate::sparse::serialize")]
     pub template: Arc<TaskTemplate>,
     /// What it takes from its agent, host ports included.
     pub resources: Resources,

@@ -15,6 +15,8 @@ pub struct NodeConfig {
     pub max_starting: usize,
     /// Between two signs of life.
     pub heartbeat: Duration,
+    /// A task that starts is told of after this long, unless it runs by then: most do, and one word is enough.
+    pub tell_start_after: Duration,
     /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`].
     pub resend_first: Duration,
     /// Longest wait for an answer.
@@ -38,7 +40,8 @@ impl NodeConfig {
             boot_id: boot_id.into(),
             max_starting: 16,
             heartbeat: Duration::from_secs(1),
-            resend_first: Duration::from_millis(200),
+            tell_start_after: Duration::from_millis(100),
+            resend_first: Duration::from_secs(1),
             resend_max: Duration::from_secs(5),
             kill_again: Duration::from_secs(2),
             kept_ended: 100,

@@ -97,14 +97,24 @@ impl Node {
         of_tasks.chain(self.link.due()).chain(self.collect_due).min()
     }
 
-    /// Does everything that is due.
+    /// Does everything that is due. Mostly nothing is, which one look at the tasks tells.
     fn advance(&mut self, now: Timestamp, effects: &mut Effects) {
-        self.keep_link(now, effects);
-        self.ask_leases(now, effects);
+        if self.is_due(now) {
+            self.keep_link(now, effects);
+            self.ask_leases(now, effects);
+        } else if self.queue.is_empty() {
+            return;
+        }
         self.start_queued(now, effects);
-        self.escalate(now, effects);
-        self.probe(now, effects);
-        self.resend(now, effects);
-        self.collect(now, effects);
+        if self.is_due(now) {
+            self.escalate(now, effects);
+            self.probe(now, effects);
+            self.resend(now, effects);
+            self.collect(now, effects);
+        }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next_wakeup().is_some_and(|due| due <= now)
     }
 }

@@ -21,7 +21,7 @@ impl Resend {
 }
 
 impl Node {
-    /// Makes a new update of `task`: kept at once, sent before this input is done.
+    /// Makes a new update of `task`: kept at once, sent before this input is done; that it starts, a moment later.
     ///
     /// # Panics
     /// When the update is no legal move: a task only moves forward.
@@ -40,12 +40,13 @@ impl Node {
             task.told.state().word(),
             told.state().word(),
         );
+        let after = if told == Recorded::Starting { self.config.tell_start_after } else { Duration::ZERO };
         task.sequence += 1;
         task.at = now;
         task.told = told;
         task.reason = reason;
         task.is_acknowledged = false;
-        task.resend = Resend::at(now);
+        task.resend = Resend::at(now.plus(after));
         task.boot_id.clone_from(&self.config.boot_id);
         effects.push(Effect::Save(Box::new(task.record())));
     }

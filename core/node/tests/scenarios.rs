@@ -4,7 +4,7 @@
 
 mod bench;
 
-use bench::check;
+use bench::{check, check_telling_after};
 
 #[test]
 fn a_launch_is_kept_then_started_then_told_and_a_repeat_only_answers() {
@@ -30,6 +30,36 @@ fn a_launch_is_kept_then_started_then_told_and_a_repeat_only_answers() {
         launch a 7
         : explain refuse a: ignored launch 7 of a task that is known as launch 1
         : status a#2 running 100 healthy: started
+        ",
+    );
+}
+
+#[test]
+fn a_quick_start_is_told_in_one_word_and_a_slow_one_in_two() {
+    check_telling_after(
+        100,
+        "
+        accepted
+        launch a 1
+        : save a#1 starting
+        : start a 1
+        : explain start a: 1 of 2 starts under way
+        +99
+        started a 100
+        : save a#2 running 100 healthy
+        : status a#2 running 100 healthy: started
+        ack a 2
+        launch b 2
+        : save b#1 starting
+        : start b 2
+        : explain start b: 1 of 2 starts under way
+        +100
+        : status b#1 starting: waits for its turn to start
+        ack b 1
+        +100
+        started b 101
+        : save b#2 running 101 healthy
+        : status b#2 running 101 healthy: started
         ",
     );
 }

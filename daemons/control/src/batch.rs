@@ -31,9 +31,26 @@ impl Batch {
         self.set(key, None);
     }
 
+    /// How much it writes.
+    pub(crate) fn len(&self) -> usize {
+        self.by_place.len()
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.by_place.is_empty()
+    }
+
+    /// What it writes, in order.
+    #[cfg(test)]
+    pub(crate) fn writes(&self) -> impl Iterator<Item = (&Key, Option<&Bytes>)> {
+        self.by_place.values().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// The same, taken out of it.
+    #[cfg(test)]
+    pub(crate) fn into_writes(self) -> impl Iterator<Item = (Key, Option<Bytes>)> {
+        self.by_place.into_values()
     }
 
     fn set(&mut self, key: Key, value: Option<Bytes>) {

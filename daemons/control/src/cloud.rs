@@ -31,7 +31,11 @@ use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::routing::Drain;
 
-/// Calls and events of one input at most: a conversation of the cores that goes on is a fault of ours.
+/// What one round saves at most before the cores fall silent until the next one, so that nobody waits for long: a word is
+/// not broken off, so it may be some more.
+const ROUND_OPS: usize = 1_024;
+
+/// Calls and events of one round at most: a conversation of the cores that goes on is a fault of ours.
 const CONVERSATION_LIMIT: usize = 1_000_000;
 
 /// Services that are gone whose history is kept.
@@ -65,12 +69,13 @@ pub(crate) struct Cloud {
     /// Runs whose drain is being waited for.
     pub(crate) draining: BTreeMap<RunId, Drain>,
     pub(crate) framework: FrameworkId,
+    /// What the cores have still to hear from each other.
+    pub(crate) words: VecDeque<Word>,
 }
 
 /// A word from one core to another.
-enum Word {
+pub(crate) enum Word {
     ToKernel(kogge_kernel::Input),
-    ToServices(kogge_services::Input),
     /// Said to services by the kernel; heard together with those that follow at once.
     Event(Event),
 }
@@ -129,17 +134,19 @@ impl Cloud {
                 revision: head.id,
                 change: Change::Whole(self.tree.services()),
             };
-            self.converse(Word::ToServices(desired), round);
+            self.ask_services(desired, round);
         }
+        self.talk(round);
         // What runs can only be recognised by who knows what is wanted.
-        self.converse(Word::ToServices(kogge_services::Input::Connected), round);
+        self.ask_services(kogge_services::Input::Connected, round);
+        self.talk(round);
     }
 
     /// Agents said something, in this order. What it means for services is planned once all of it is heard.
     pub(crate) fn hear_agents(&mut self, messages: Vec<FromAgent>, round: &mut Round) {
-        let words =
-            messages.into_iter().map(|message| Word::ToKernel(kogge_kernel::Input::FromAgent(message)));
-        self.converse_from(words.collect(), round);
+        for message in messages {
+            self.ask_kernel(kogge_kernel::Input::FromAgent(message), round);
+        }
     }
 
     /// An operator said something of an agent.
@@ -149,21 +156,21 @@ impl Cloud {
         instruction: kogge_kernel::Instruction,
         round: &mut Round,
     ) {
-        self.converse(Word::ToKernel(kogge_kernel::Input::FromOperator { agent, instruction }), round);
+        self.ask_kernel(kogge_kernel::Input::FromOperator { agent, instruction }, round);
     }
 
     /// The router is done with a task.
     pub(crate) fn drained(&mut self, task: TaskId, round: &mut Round) {
-        self.converse(Word::ToServices(kogge_services::Input::Drained { task }), round);
+        self.ask_services(kogge_services::Input::Drained { task }, round);
     }
 
     /// Whatever is due.
     pub(crate) fn tick(&mut self, round: &mut Round) {
         if self.kernel.next_wakeup().is_some_and(|at| at <= round.now) {
-            self.converse(Word::ToKernel(kogge_kernel::Input::Tick), round);
+            self.ask_kernel(kogge_kernel::Input::Tick, round);
         }
         if self.services.next_wakeup().is_some_and(|at| at <= round.now) {
-            self.converse(Word::ToServices(kogge_services::Input::Tick), round);
+            self.ask_services(kogge_services::Input::Tick, round);
         }
     }
 
@@ -193,33 +200,31 @@ impl Cloud {
         let desired =
             kogge_services::Input::Desired { revision: revision.id, change: Change::Changed(changed) };
         self.stale.extend(touched.iter().cloned());
-        self.converse(Word::ToServices(desired), round);
+        self.ask_services(desired, round);
         touched
     }
 
-    fn converse(&mut self, first: Word, round: &mut Round) {
-        self.converse_from(VecDeque::from([first]), round);
-    }
-
-    /// The cores talk until nobody has anything to say.
-    fn converse_from(&mut self, mut words: VecDeque<Word>, round: &mut Round) {
+    /// The cores talk until nobody has anything to say, or the round has enough to save: then they go on in the next one.
+    pub(crate) fn talk(&mut self, round: &mut Round) {
         let mut said = 0usize;
-        while let Some(word) = words.pop_front() {
+        while round.batch.len() < ROUND_OPS
+            && let Some(word) = self.words.pop_front()
+        {
             said += 1;
             assert!(said < CONVERSATION_LIMIT, "the cores talk in circles");
             match word {
-                Word::ToKernel(input) => self.ask_kernel(input, &mut words, round),
-                Word::ToServices(input) => self.ask_services(input, &mut words, round),
+                Word::ToKernel(input) => self.ask_kernel(input, round),
                 Word::Event(event) => {
-                    for input in kogge_services::Input::of_events(with_following(event, &mut words)) {
-                        self.ask_services(input, &mut words, round);
+                    let events = with_following(event, &mut self.words);
+                    for input in kogge_services::Input::of_events(events) {
+                        self.ask_services(input, round);
                     }
                 }
             }
         }
     }
 
-    fn ask_kernel(&mut self, input: kogge_kernel::Input, words: &mut VecDeque<Word>, round: &mut Round) {
+    fn ask_kernel(&mut self, input: kogge_kernel::Input, round: &mut Round) {
         use kogge_kernel::Effect;
         let mut effects = Vec::new();
         // Read anew: what is heard may have been said after the round began.
@@ -242,7 +247,7 @@ impl Cloud {
                     round.batch.delete(keys::under(keys::FRAMEWORKS, framework));
                 }
                 Effect::SaveHighestRun(run) => round.batch.put(keys::RUN_COUNTER.into(), &run),
-                Effect::ToFramework { framework, event } => self.pass_on(&framework, event, words, round),
+                Effect::ToFramework { framework, event } => self.pass_on(&framework, event, round),
                 Effect::ToAgent { agent, message } => {
                     if matches!(message, ToAgent::GrantLease { .. }) {
                         round.batch.put(keys::LAST_GRANT.into(), &round.now);
@@ -255,22 +260,16 @@ impl Cloud {
         }
     }
 
-    fn pass_on(
-        &mut self,
-        framework: &FrameworkId,
-        event: Event,
-        words: &mut VecDeque<Word>,
-        round: &mut Round,
-    ) {
+    fn pass_on(&mut self, framework: &FrameworkId, event: Event, round: &mut Round) {
         if let Event::Update(status) = &event {
             self.remember_end(status, round);
         }
         if *framework == self.framework {
-            words.push_back(Word::Event(event));
+            self.words.push_back(Word::Event(event));
         }
     }
 
-    fn ask_services(&mut self, input: kogge_services::Input, words: &mut VecDeque<Word>, round: &mut Round) {
+    fn ask_services(&mut self, input: kogge_services::Input, round: &mut Round) {
         use kogge_services::Effect;
         let mut effects = Vec::new();
         self.services.handle(round.now, input, &mut effects);
@@ -293,7 +292,7 @@ impl Cloud {
                     round.batch.delete(keys::instance(&id));
                     self.stale.insert(id.service);
                 }
-                Effect::Call(call) => words.push_back(self.call(call)),
+                Effect::Call(call) => self.call(call),
                 Effect::RollBack { service, to, undone, reason } => {
                     self.roll_back(&service, Subtree::Service(to), undone, &reason, round);
                 }
@@ -303,8 +302,14 @@ impl Cloud {
         }
     }
 
-    fn call(&self, call: Call) -> Word {
-        Word::ToKernel(kogge_kernel::Input::FromFramework { framework: self.framework.clone(), call })
+    /// One who asks for offers twice before they are made means the same.
+    fn call(&mut self, call: Call) {
+        let is_known = call == Call::Revive
+            && matches!(self.words.back(), Some(Word::ToKernel(kogge_kernel::Input::FromFramework { call, .. })) if *call == Call::Revive);
+        if !is_known {
+            let framework = self.framework.clone();
+            self.words.push_back(Word::ToKernel(kogge_kernel::Input::FromFramework { framework, call }));
+        }
     }
 
     /// A deployment gave up: the tree gets the last good version back, unless somebody changed the service since.
@@ -337,7 +342,7 @@ impl Cloud {
             self.stale.insert(service.clone());
         }
         round.announce_decision(&decision);
-        self.journal.add(decision, &mut round.batch);
+        self.journal.add(decision);
     }
 
     /// The history of services that are gone is kept for a while, but not without bound (G24).

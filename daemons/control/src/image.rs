@@ -25,6 +25,8 @@ pub(crate) struct Image {
     revision: Revision,
     digest: StateDigest,
     trail: Trail,
+    /// When who may come in last changed.
+    access_changed: Revision,
 }
 
 impl Image {
@@ -50,12 +52,18 @@ impl Image {
             page.entries.into_iter().for_each(|entry| image.put(entry));
         }
         image.trail.push(image.revision, image.digest);
+        image.access_changed = image.revision;
         Ok(image)
     }
 
     /// When it was so.
     pub(crate) const fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// When tokens, members or operators last changed, at the latest.
+    pub(crate) const fn access_changed(&self) -> Revision {
+        self.access_changed
     }
 
     /// Nothing of it changed until `revision`.
@@ -66,6 +74,9 @@ impl Image {
     /// What one commit did.
     pub(crate) fn apply(&mut self, revision: Revision, events: Vec<Event>) {
         for event in events {
+            if <[u8]>::starts_with(event.key(), keys::ACCESS.as_bytes()) {
+                self.access_changed = revision;
+            }
             match event {
                 Event::Put(entry) => self.put(entry),
                 Event::Delete { key } => self.delete(&key),
@@ -79,11 +90,13 @@ impl Image {
         if is_counted(&entry.key) {
             self.digest.add(&entry);
         }
-        if let Some(old) = self.entries.insert(entry.key.clone(), entry)
+        // Taken out, not replaced: the map would go on with the key it has, which shares its memory with the old value.
+        if let Some(old) = self.entries.remove(&entry.key)
             && is_counted(&old.key)
         {
             self.digest.remove(&old);
         }
+        self.entries.insert(entry.key.clone(), entry);
     }
 
     fn delete(&mut self, key: &Key) {

@@ -37,6 +37,8 @@ pub(crate) struct ClusterRecord {
 }
 
 pub(crate) const CLUSTER: &str = "cluster";
+/// Everything about who may come in.
+pub(crate) const ACCESS: &str = "access/";
 pub(crate) const AUTHORITY: &str = "access/authority";
 pub(crate) const TOKENS: &str = "access/token/";
 pub(crate) const MEMBERS: &str = "access/member/";

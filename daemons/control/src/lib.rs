@@ -26,6 +26,7 @@ mod digests;
 mod ended;
 mod follow;
 mod handle;
+mod hearing;
 mod image;
 mod job;
 mod journal;

@@ -1,6 +1,6 @@
 //! The cores as the store has them. Whatever cannot be read is told, never guessed (G4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use kogge_discovery::Discovery;
@@ -135,6 +135,16 @@ fn tree(image: &Image, config: kogge_revisions::Config) -> Result<Tree, LoadErro
     Ok(Tree::restore(config, named, image.records(keys::REVISIONS)?)?)
 }
 
+/// Who belongs to the cluster.
+pub(crate) fn access(image: &Image) -> Result<Access, LoadError> {
+    Ok(Access::restore(image.records(keys::TOKENS)?, image.records(keys::MEMBERS)?))
+}
+
+/// Who may ask for something from elsewhere.
+pub(crate) fn operators(image: &Image) -> Result<Arc<Operators>, LoadError> {
+    Ok(Arc::new(Operators::restore(image.records(keys::OPERATORS)?)))
+}
+
 /// All cores, as they were when the last round was saved.
 pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
     let config =
@@ -174,11 +184,12 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
         discovery: Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS)),
         journal: Journal::restore(image.records(keys::DECISIONS)?),
         ended: EndedTasks::restore(image.records(keys::ENDED)?),
-        access: Access::restore(image.records(keys::TOKENS)?, image.records(keys::MEMBERS)?),
-        operators: Arc::new(Operators::restore(image.records(keys::OPERATORS)?)),
+        access: access(image)?,
+        operators: operators(image)?,
         impostors: BTreeMap::new(),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),
+        words: VecDeque::new(),
         settings,
     })
 }

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Members, Operators};
 use crate::cloud::Cloud;
 use crate::copy::Copy;
+use crate::hearing::Hearing;
 use crate::image::Image;
 use crate::job::{Answer, Job};
 use crate::load::{self, LoadError};
@@ -36,7 +37,7 @@ use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
 
 /// Inputs taken into one round at most: bounds the time until the first of them is answered.
-pub(crate) const ROUND_LIMIT: usize = 256;
+pub(crate) const ROUND_LIMIT: usize = 128;
 
 /// The ends of all wires that lead into the reactor or out of it.
 pub(crate) struct Wires {
@@ -75,6 +76,8 @@ pub(crate) struct Reactor {
     pub(crate) next_event: u64,
     /// This server, as others find it in the election.
     pub(crate) own: ServerRecord,
+    /// How far behind it is with what agents say.
+    pub(crate) hearing: Hearing,
 }
 
 /// What comes next.
@@ -137,30 +140,47 @@ impl Reactor {
                 round = Round::begin(clock::now());
                 self.cloud.drained(task, &mut round);
             }
+            // The cores have not said everything.
+            () = std::future::ready(()), if !self.cloud.words.is_empty() => round = Round::begin(clock::now()),
             () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
         }
         self.take_waiting(&mut round, &mut answers);
         self.cloud.tick(&mut round);
+        self.cloud.talk(&mut round);
         self.finish(round, answers, backoff).await
     }
 
     /// Whatever else waits goes into the same commit.
     fn take_waiting(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
+        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
+        for _ in 0..ROUND_LIMIT / 2 {
+            let Ok(job) = self.wires.jobs.try_recv() else { break };
+            answers.push(job.run(&mut self.cloud, round));
+        }
         let mut left = ROUND_LIMIT;
         while left > 0 {
             if let Ok(message) = self.wires.agents.incoming.try_recv() {
                 left -= self.hear_agents(message, left, round);
-                continue;
-            }
-            if let Ok(job) = self.wires.jobs.try_recv() {
-                answers.push(job.run(&mut self.cloud, round));
             } else if let Ok(task) = self.wires.drained.try_recv() {
                 self.cloud.drained(task, round);
+                left -= 1;
             } else {
                 break;
             }
-            left -= 1;
         }
+        self.note_backlog(0, self.unheard());
+    }
+
+    /// Words that wait to be heard. When no more fit in, each agent may have one that waits for room.
+    fn unheard(&self) -> usize {
+        let incoming = &self.wires.agents.incoming;
+        let outside = if incoming.capacity() == 0 { self.cloud.kernel.view().agents().count() } else { 0 };
+        incoming.len() + outside
+    }
+
+    fn note_backlog(&mut self, heard: usize, waiting: usize) {
+        let unheard = self.hearing.heard(clock::since_boot(), heard, waiting);
+        self.cloud.kernel.observe_backlog(unheard);
     }
 
     /// Hears what agents have said and wait to be heard, at most `limit` words; tells how many it were.
@@ -171,8 +191,10 @@ impl Reactor {
         {
             messages.push(message);
         }
-        let heard = messages.len();
+        let (heard, waiting) = (messages.len(), self.unheard());
+        self.note_backlog(0, heard + waiting);
         self.cloud.hear_agents(messages, round);
+        self.note_backlog(heard, waiting);
         heard
     }
 
@@ -185,6 +207,7 @@ impl Reactor {
             answers.into_iter().for_each(|answer| answer(Err(Refusal::NotLeader(reason.clone()))));
             return Turn::Seek(Seeking { is_dirty: true, ..Seeking::following() });
         }
+        self.cloud.journal.save(&mut round.batch);
         let batch = std::mem::take(&mut round.batch);
         let changed = !batch.is_empty() || !round.is_empty();
         if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard()).await {
@@ -195,6 +218,7 @@ impl Reactor {
             return self.after(&error, backoff).await;
         }
         backoff.reset();
+        self.cloud.kernel.observe_delay(round.now, clock::now().saturating_since(round.now));
         self.send(round.outbox);
         self.publish(round.news);
         if changed {

@@ -16,6 +16,7 @@ use crate::cloud::Settings;
 use crate::config::Config;
 use crate::copy::Copy;
 use crate::handle::{Facts, Handle, Inner};
+use crate::hearing::Hearing;
 use crate::image::Image;
 use crate::keys::ClusterRecord;
 use crate::load::{self, LoadError};
@@ -128,8 +129,17 @@ pub async fn start(
         operators,
     };
     let own = facts.server.clone();
-    let reactor =
-        Reactor { cloud, store, leadership, copy: copy.clone(), righted, wires, next_event: 0, own };
+    let reactor = Reactor {
+        cloud,
+        store,
+        leadership,
+        copy: copy.clone(),
+        righted,
+        wires,
+        next_event: 0,
+        own,
+        hearing: Hearing::new(clock::since_boot()),
+    };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {
         jobs,

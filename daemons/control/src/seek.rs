@@ -2,7 +2,8 @@
 //!
 //! Nothing can be decided meanwhile, and nothing needs to be: tasks and routers go on with what they have. What can be
 //! looked at is shown, writes are turned away at once with the reason. Agents are not heard; they say everything again.
-//! A standby shows its copy of the state, as new as the store if that answers.
+//! A standby shows its copy of the state, as new as the store if that answers: the cores are made of it when somebody
+//! looks, so that following a busy leader costs little. Its doors know at once who may come in.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Cloud, Settings};
 use crate::copy::{Copy, Reached};
+use crate::hearing::Hearing;
 use crate::image::Image;
 use crate::job::Job;
 use crate::leading::COURTESY;
@@ -29,9 +31,9 @@ use crate::servers;
 use crate::standing::{ServerRecord, Standing};
 use crate::state_digest::StateDigest;
 
-/// A look at the copy costs at most this part of the time.
+/// News are told for at most this part of the time; those who hear it look at the copy, which costs as much.
 const LOOK_SHARE: u32 = 10;
-/// And happens at most so often.
+/// And at most so often.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the reactor decides nothing.
@@ -69,11 +71,22 @@ impl Seeking {
 /// What is shown while this server does not lead.
 struct Show {
     is_dirty: bool,
-    /// The revision of the copy that the cores are of.
-    revision: Revision,
-    /// And what that contained: one that was read anew may have something else at the same revision.
-    digest: StateDigest,
+    /// What the copy contained that the cores were made of; none yet. Two revisions may contain the same, and a copy that
+    /// was read anew may contain something else at the same revision.
+    shown: Option<StateDigest>,
+    /// What it contained when somebody was last told that there is news.
+    told: Option<StateDigest>,
+    /// When what the doors know of members and operators last changed.
+    access: Option<Revision>,
     not_before: Instant,
+}
+
+impl Show {
+    /// What took so long since `began` is not done again at once.
+    fn rest(&mut self, began: Instant) {
+        let rest = LOOK_AT_MOST_EVERY.max(began.elapsed() * LOOK_SHARE);
+        self.not_before = self.not_before.max(Instant::now() + rest);
+    }
 }
 
 /// Leading again, with the cores as the engine has them.
@@ -99,8 +112,9 @@ impl Reactor {
         let mut regained = seeker.start(seeking, &self.wires.group);
         let mut show = Show {
             is_dirty: seeking.is_dirty,
-            revision: Revision::ZERO,
-            digest: StateDigest::default(),
+            shown: None,
+            told: None,
+            access: None,
             not_before: Instant::now(),
         };
         let mut reached = self.copy.as_ref().map(Copy::reached);
@@ -126,7 +140,7 @@ impl Reactor {
                 Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, seeking).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
-                () = news => self.refresh(&mut show),
+                () = news => self.tell_news(&mut show),
             }
         };
         match regained {
@@ -137,6 +151,7 @@ impl Reactor {
                     self.leadership = leadership;
                 }
                 self.cloud = cloud;
+                self.hearing = Hearing::new(clock::since_boot());
                 tracing::info!(term = %self.cloud.settings.term, "this server leads");
                 Turn::Begin
             }
@@ -170,29 +185,52 @@ impl Reactor {
         }
     }
 
-    /// Makes the cores those of the copy, if it has gone on.
+    /// Tells that the copy has gone on to whoever waits for that; the doors, who may come in.
+    fn tell_news(&mut self, show: &mut Show) {
+        let Some(copy) = &self.copy else { return };
+        let began = Instant::now();
+        let (digest, access) = {
+            let image = copy.image();
+            let known = show.access.replace(image.access_changed());
+            let is_news = known != show.access && image.revision() != Revision::ZERO;
+            (image.digest(), is_news.then(|| Ok((load::access(&image)?, load::operators(&image)?))))
+        };
+        match access.transpose() {
+            Ok(Some((access, operators))) => {
+                (self.cloud.access, self.cloud.operators) = (access, operators);
+                self.tell_members();
+            }
+            Ok(None) => {}
+            Err::<_, LoadError>(error) => tracing::error!(%error, "who may come in cannot be read"),
+        }
+        if show.told.replace(digest) != Some(digest) {
+            self.wires.changed.send_modify(|count| *count += 1);
+        }
+        show.rest(began);
+    }
+
+    /// Makes the cores those of the copy, if that has something else.
     fn refresh(&mut self, show: &mut Show) {
         let Some(copy) = &self.copy else { return };
         let began = Instant::now();
         let loaded = {
             let image = copy.image();
-            let known = (show.revision, show.digest);
-            if (image.revision(), image.digest()) == known || image.revision() == Revision::ZERO {
+            if image.revision() == Revision::ZERO
+                || show.shown.replace(image.digest()) == Some(image.digest())
+            {
                 return;
             }
-            (show.revision, show.digest) = (image.revision(), image.digest());
             load::cloud(&image, self.cloud.settings.clone(), clock::now())
         };
-        show.not_before = Instant::now() + LOOK_AT_MOST_EVERY.max(began.elapsed() * LOOK_SHARE);
         match loaded {
             Ok(cloud) => {
                 self.cloud = cloud;
                 show.is_dirty = false;
                 self.tell_members();
-                self.wires.changed.send_modify(|count| *count += 1);
             }
             Err(error) => tracing::error!(%error, "the copy of the state cannot be shown"),
         }
+        show.rest(began);
     }
 
     /// Tells who leads to whoever wants to know.

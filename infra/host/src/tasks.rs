@@ -100,6 +100,8 @@ impl TaskGroup {
         };
         let label = name.clone();
         let (registered, wait) = tokio::sync::oneshot::channel::<()>();
+        // Boxed: inside another future it would take its room twice, once as handed over and once as run.
+        let future = Box::pin(future);
         let task = self.inner.tracker.spawn(async move {
             // The entry must exist before the task can end, or it would stay listed for ever.
             let _ = wait.await;

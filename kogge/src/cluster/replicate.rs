@@ -56,7 +56,7 @@ pub(super) fn start(own: &str, control: &Handle, images: &ImageStore, door: Late
         let replicating = async {
             loop {
                 tokio::time::sleep(LOOK).await;
-                let kept = control.images_kept().await.unwrap_or_default();
+                let kept = control.images_wanted().unwrap_or_default();
                 for image in kept {
                     if let Err(error) = fetch(&images, &others, &image).await {
                         tracing::warn!(image = %image.name, %error, "an image is not on this server yet");

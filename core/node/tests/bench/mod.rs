@@ -24,10 +24,16 @@ use kogge_node::{
     AgentRecord, Effect, Effects, Found, Input, Node, NodeConfig, ProbeTarget, StopSignal, TaskRecord,
 };
 
-/// Runs `script` and compares.
+/// Runs `script` and compares; that a task starts is told at once.
 #[track_caller]
 pub(crate) fn check(script: &str) {
-    let mut bench = Bench::new();
+    check_telling_after(0, script);
+}
+
+/// The same; that a task starts is told after `ms`.
+#[track_caller]
+pub(crate) fn check_telling_after(ms: u64, script: &str) {
+    let mut bench = Bench::new(Duration::from_millis(ms));
     let mut found = String::new();
     let lines: Vec<&str> = script.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     for line in lines.iter().filter(|line| !line.starts_with(':')) {
@@ -56,6 +62,7 @@ struct Bench {
     node: Node,
     now: Timestamp,
     boot: u32,
+    tell_start_after: Duration,
     agent: AgentRecord,
     records: BTreeMap<TaskId, TaskRecord>,
     probes: BTreeMap<TaskId, u64>,
@@ -75,8 +82,14 @@ fn info() -> AgentInfo {
     }
 }
 
-fn config(boot: u32) -> NodeConfig {
-    NodeConfig { max_starting: 2, kept_ended: 2, ..NodeConfig::new(info(), format!("boot-{boot}")) }
+fn config(boot: u32, tell_start_after: Duration) -> NodeConfig {
+    NodeConfig {
+        max_starting: 2,
+        kept_ended: 2,
+        tell_start_after,
+        resend_first: Duration::from_millis(200),
+        ..NodeConfig::new(info(), format!("boot-{boot}"))
+    }
 }
 
 fn spec(task: &str, has_health: bool, lease_ms: Option<u64>) -> Arc<TaskSpec> {
@@ -95,9 +108,10 @@ fn spec(task: &str, has_health: bool, lease_ms: Option<u64>) -> Arc<TaskSpec> {
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3));
 
 impl Bench {
-    fn new() -> Self {
+    fn new(tell_start_after: Duration) -> Self {
         Self {
-            node: Node::new(config(1), [1; 32]),
+            tell_start_after,
+            node: Node::new(config(1, tell_start_after), [1; 32]),
             now: Timestamp::from_secs(1_000_000),
             boot: 1,
             agent: AgentRecord::default(),
@@ -138,7 +152,7 @@ impl Bench {
     fn restart(&mut self, boot: u32) -> Effects {
         self.boot = boot;
         let records = self.records.values().cloned().collect();
-        self.node = Node::restore(config(boot), [2; 32], self.agent.clone(), records);
+        self.node = Node::restore(config(boot, self.tell_start_after), [2; 32], self.agent.clone(), records);
         Effects::new()
     }
 

@@ -27,6 +27,7 @@ pub struct Instance {
     /// The digest of what it runs.
     pub version: Digest,
     /// What it runs.
+    #[serde(serialize_with = "kogge_model::sparse::serialize")]
     pub template: Arc<TaskTemplate>,
     /// How often it was started again.
     pub restarts: u32,

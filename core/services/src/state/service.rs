@@ -36,6 +36,17 @@ pub struct ServiceRecord {
     pub deployment: Option<Deployment>,
 }
 
+impl ServiceRecord {
+    /// The wanted version, and the one to go back to.
+    pub fn versions(&self) -> impl Iterator<Item = &Version> {
+        let wanted = match &self.wanted {
+            Wanted::Version(version) => Some(version),
+            Wanted::Removed => None,
+        };
+        wanted.into_iter().chain(&self.last_good)
+    }
+}
+
 /// What the tree wants of a service.
 ///
 /// ```text

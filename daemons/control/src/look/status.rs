@@ -6,11 +6,15 @@ use kogge_host::clock;
 use kogge_kernel::Phase;
 use kogge_model::digest::Digest;
 use kogge_model::image::ImageRef;
+use kogge_model::reason::Reason;
 use kogge_model::view::{DoorsView, RevisionView, StatusView};
+use kogge_services::ServiceRecord;
+use kogge_store::Entry;
 
 use crate::cloud::Cloud;
 use crate::handle::Handle;
 use crate::refusal::Refusal;
+use crate::{keys, load};
 
 impl Handle {
     /// What `kogge status` shows.
@@ -40,12 +44,21 @@ impl Handle {
         .await
     }
 
-    /// Every image that a service runs, ran last, or could go back to: never to be collected (G21).
+    /// The images that services want, or could go back to, as far as this server knows. It has a copy of the state to look
+    /// at if it is not alone, and asks nobody.
     ///
     /// # Errors
-    /// When control is ending; then nothing should be collected.
-    pub async fn images_kept(&self) -> Result<Vec<ImageRef>, Refusal> {
-        self.look(|cloud, _| Ok(cloud.kept_images().into_iter().map(|(_, image)| image).collect())).await
+    /// When a record cannot be read.
+    pub fn images_wanted(&self) -> Result<BTreeSet<ImageRef>, Refusal> {
+        let Some(copy) = &self.inner.copy else { return Ok(BTreeSet::new()) };
+        let entries: Vec<Entry> = copy.image().under(keys::SERVICES).cloned().collect();
+        let mut wanted = BTreeSet::new();
+        for entry in &entries {
+            let record: ServiceRecord =
+                load::parse(entry).map_err(|error| Refusal::Unavailable(Reason::new(error.to_string())))?;
+            wanted.extend(record.versions().filter_map(|version| version.template.image.clone()));
+        }
+        Ok(wanted)
     }
 
     /// The digests of the same.
@@ -101,8 +114,7 @@ impl Cloud {
     pub(crate) fn kept_images(&self) -> Vec<(String, ImageRef)> {
         let mut kept = Vec::new();
         for service in self.services.iter() {
-            let versions = service.version().into_iter().chain(service.record.last_good.as_ref());
-            let wanted = versions.filter_map(|version| version.template.image.clone());
+            let wanted = service.record.versions().filter_map(|version| version.template.image.clone());
             let running = service.instances.values().filter_map(|instance| instance.template.image.clone());
             kept.extend(wanted.chain(running).map(|image| (service.id().to_string(), image)));
         }

@@ -20,6 +20,8 @@ const FLOODS: [&str; 3] = ["one", "two", "three"];
 /// At a thousand a second, for the time that each of them takes.
 const STEADY: [usize; 2] = [200, 50];
 const STEADY_EVERY: Duration = Duration::from_millis(50);
+/// Until what came before is done: each number begins with a cloud at rest.
+const SETTLING: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
@@ -27,6 +29,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let mut herd = fleet.herd(AGENTS, PATIENCE)?;
     let (mut rates, mut expected) = (Series::default(), 0);
     for prefix in FLOODS {
+        std::thread::sleep(SETTLING);
         let [services, instances] = FLOOD;
         let asked = fleet.load(&Wanted { prefix, services, instances, every: Duration::ZERO })?;
         expected += services * instances;
@@ -40,6 +43,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
         talk(&format!("bench: {rate:.0} instances a second"));
         rates.push(rate);
     }
+    std::thread::sleep(SETTLING);
     let [services, instances] = STEADY;
     let asked = fleet.load(&Wanted { prefix: "steady", services, instances, every: STEADY_EVERY })?;
     expected += services * instances;

@@ -99,16 +99,17 @@ impl Reception {
         }
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+    /// Boxed: each future it is handed through would have room for all of it.
+    async fn shake_hands(&self, stream: TcpStream) -> std::io::Result<Box<TlsStream<TcpStream>>> {
         let _turn = self.handshakes.acquire().await.expect("nobody closes the semaphore");
         if let Err(error) = crate::socket::hurry(&stream) {
             tracing::debug!(%error, "a connection cannot be made quick");
         }
-        self.tls.accept(stream).await
+        self.tls.accept(stream).await.map(Box::new)
     }
 
     /// Answers calls until the connection or the group ends.
-    async fn serve(&self, stream: TlsStream<TcpStream>, caller: Caller, max_bytes: usize) {
+    async fn serve(&self, stream: Box<TlsStream<TcpStream>>, caller: Caller, max_bytes: usize) {
         let from = caller.from;
         let door = Door::new(Arc::clone(&self.shared));
         let link = LinkServer::new(door).max_decoding_message_size(max_bytes);

@@ -151,8 +151,7 @@ impl Session {
         let (mut leader, token) = (self.shared.ports.leader.clone(), self.shared.group.token());
         let replaced = seat.replaced.clone();
         // Speaking needs the seat's orders, listening the seat itself.
-        let (_, closed) = mpsc::channel(1);
-        let mut orders = std::mem::replace(&mut seat.orders, closed);
+        let Some(mut orders) = seat.orders.take() else { return Farewell::Silent };
         tokio::select! {
             biased;
             () = replaced.cancelled() => Farewell::Silent,

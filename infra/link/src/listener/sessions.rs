@@ -57,7 +57,8 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct Seat {
     pub(crate) agent: AgentId,
-    pub(crate) orders: mpsc::Receiver<Say>,
+    /// Until the session takes them.
+    pub(crate) orders: Option<mpsc::Receiver<Say>>,
     /// Ends the session: a newer one of the same process, or a live one in place of a dead one, is here.
     pub(crate) replaced: CancellationToken,
     heard: watch::Sender<u64>,
@@ -155,7 +156,7 @@ impl Sessions {
         };
         table.entries.insert(claimant.agent.clone(), entry);
         let agent = claimant.agent.clone();
-        Ok(Seat { agent, orders, replaced, heard, number, sessions: Arc::clone(self) })
+        Ok(Seat { agent, orders: Some(orders), replaced, heard, number, sessions: Arc::clone(self) })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -235,7 +236,8 @@ mod tests {
         let mut first = sessions.enter(&claimant("x", 1), PATIENCE).await.unwrap();
         let other = claimant("y", 2);
         let (refused, ()) = tokio::join!(sessions.enter(&other, PATIENCE), async {
-            assert!(matches!(first.orders.recv().await, Some(Say::Ping)));
+            let orders = first.orders.as_mut().unwrap();
+            assert!(matches!(orders.recv().await, Some(Say::Ping)));
             first.has_heard();
         });
         assert_eq!(refused.unwrap_err(), claimant("x", 1).from);
