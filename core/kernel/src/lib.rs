@@ -45,6 +45,7 @@ mod quantity;
 mod record;
 mod rules;
 mod share;
+mod silences;
 mod state;
 mod task;
 mod timer;

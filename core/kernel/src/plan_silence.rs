@@ -10,11 +10,15 @@ use kogge_model::time::Timestamp;
 use crate::agent::{Agent, Phase};
 use crate::effect::{Effect, Effects};
 use crate::explain;
+use crate::silences::Silences;
 use crate::state::Kernel;
 use crate::timer::Timer;
 
 /// Agents whose judgement waits are looked at again on each whole second, all together.
 const WAIT_INTERVAL_US: u64 = 1_000_000;
+
+/// How old the knowledge of all silences may be: when thousands fall silent, somebody is judged all the time.
+const SILENCES_AGE: Duration = Duration::from_millis(100);
 
 impl Kernel {
     /// This process stood still: silence during that time was its own.
@@ -36,10 +40,17 @@ impl Kernel {
         }
         match agent.phase {
             Phase::Ready => self.suspect(id, effects),
-            Phase::Suspect | Phase::Expected => match self.reason_to_wait(agent) {
-                Some(reason) => self.wait_for(id, reason, effects),
-                None => self.lose(id, effects),
-            },
+            Phase::Suspect | Phase::Expected => {
+                let fresh =
+                    self.silences.take().filter(|known| now.saturating_since(known.made_at) < SILENCES_AGE);
+                let silences = fresh.unwrap_or_else(|| Silences::of(now, self.agents.values()));
+                let reason = self.reason_to_wait(agent, &silences);
+                self.silences = Some(silences);
+                match reason {
+                    Some(reason) => self.wait_for(id, reason, effects),
+                    None => self.lose(id, effects),
+                }
+            }
             Phase::Lost => self.forget_agent(id, effects),
         }
     }
@@ -48,6 +59,7 @@ impl Kernel {
         self.rescind_agent(id, effects);
         let agent = self.agents.get_mut(id).expect("only known agents are judged");
         agent.phase = Phase::Suspect;
+        self.silences = None;
         self.timers.arm(agent.silence_deadline(&self.config), Timer::Silence(id.clone()));
         let text = format!("agent {} is silent since {:?}", agent.info.name, self.config.suspect_after);
         effects.push(explain::about_agent(self.clock.wall(), "suspect", Reason::new(text)));
@@ -63,37 +75,23 @@ impl Kernel {
     }
 
     /// Why a silent agent should not be given up yet.
-    fn reason_to_wait(&self, agent: &Agent) -> Option<Reason> {
+    fn reason_to_wait(&self, agent: &Agent, silences: &Silences) -> Option<Reason> {
         let name = &agent.info.name;
-        if !self.agents.values().any(|other| other.phase == Phase::Ready) {
+        if !silences.is_anybody_ready() {
             // Also keeps tasks untouched while the only agent of a small cloud restarts (G7).
             let text =
                 format!("agent {name} is silent, but no agent answers: its tasks could run nowhere else");
             return Some(Reason::new(text));
         }
         let guard = &self.config.mass_loss;
-        let is_guarded = self.now().saturating_since(agent.last_seen) < guard.wait
-            && self.is_mass_loss(agent, guard.window);
+        let (silent, all) = silences.together(agent.last_seen, guard.window);
+        let is_mass_loss = silent >= guard.at_least && silent * 100 > all * guard.over_percent;
+        let is_guarded = self.now().saturating_since(agent.last_seen) < guard.wait && is_mass_loss;
         is_guarded.then(|| {
             Reason::new(format!(
                 "agent {name} fell silent with many others: more likely the network than they"
             ))
         })
-    }
-
-    fn is_mass_loss(&self, agent: &Agent, window: Duration) -> bool {
-        let is_near = |other: &Agent| {
-            let (one, two) = (agent.last_seen, other.last_seen);
-            one.saturating_since(two).max(two.saturating_since(one)) <= window
-        };
-        let (mut silent, mut all) = (0, 0);
-        for other in self.agents.values() {
-            let is_silent = other.phase != Phase::Ready && is_near(other);
-            silent += usize::from(is_silent);
-            all += usize::from(is_silent || other.phase != Phase::Lost);
-        }
-        let guard = &self.config.mass_loss;
-        silent >= guard.at_least && silent * 100 > all * guard.over_percent
     }
 
     /// Gives an agent up with its tasks.
@@ -103,6 +101,9 @@ impl Kernel {
         let silence = self.clock.now().saturating_since(agent.last_seen);
         let reason = Reason::new(format!("agent {} is silent for {} s", agent.info.name, silence.as_secs()));
         agent.phase = Phase::Lost;
+        if let Some(silences) = &mut self.silences {
+            silences.lose(agent.last_seen);
+        }
         self.whole.sub(agent.ledger.total());
         for (_, stray) in std::mem::take(&mut agent.strays) {
             agent.ledger.release(&stray.resources);

@@ -16,6 +16,7 @@ use crate::input::Input;
 use crate::offer::{self, OpenOffer};
 use crate::quantity::Quantities;
 use crate::record::Records;
+use crate::silences::Silences;
 use crate::task::Task;
 use crate::timer::{Timer, Timers};
 
@@ -37,6 +38,8 @@ pub struct Kernel {
     pub(crate) newest_run: RunId,
     /// Safe in the store apart from any task's record.
     pub(crate) saved_run: RunId,
+    /// As they were a moment ago, if anybody was judged.
+    pub(crate) silences: Option<Silences>,
     /// See [`Kernel::observe_delay`]; the last ones that matter.
     pub(crate) delays: VecDeque<(Timestamp, Duration)>,
     /// See [`Kernel::observe_backlog`].
@@ -79,6 +82,7 @@ impl Kernel {
             to_offer: BTreeSet::new(),
             whole: Quantities::default(),
             next_offer: offer::first_of(config.term),
+            silences: None,
             delays: VecDeque::new(),
             unheard: Duration::ZERO,
             newest_run: records.highest_run.max(first_run(config.term)),

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +34,8 @@ struct Inner {
     name: &'static str,
     token: CancellationToken,
     tracker: TaskTracker,
+    /// Where its tasks run: in the runtime that it was made in, whoever starts them.
+    runtime: Option<Handle>,
     running: Mutex<Running>,
 }
 
@@ -47,19 +50,18 @@ impl TaskGroup {
     /// An empty group with a token of its own.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self::with_token(name, CancellationToken::new())
+        Self::with_token(name, CancellationToken::new(), Handle::try_current().ok())
     }
 
     /// A group that ends when `self` ends, but can be shut down alone.
     #[must_use]
     pub fn child(&self, name: &'static str) -> Self {
-        Self::with_token(name, self.inner.token.child_token())
+        Self::with_token(name, self.inner.token.child_token(), self.inner.runtime.clone())
     }
 
-    fn with_token(name: &'static str, token: CancellationToken) -> Self {
-        Self {
-            inner: Arc::new(Inner { name, token, tracker: TaskTracker::new(), running: Mutex::default() }),
-        }
+    fn with_token(name: &'static str, token: CancellationToken, runtime: Option<Handle>) -> Self {
+        let (tracker, running) = (TaskTracker::new(), Mutex::default());
+        Self { inner: Arc::new(Inner { name, token, tracker, runtime, running }) }
     }
 
     /// The token that every task of this group should watch.
@@ -102,14 +104,18 @@ impl TaskGroup {
         let (registered, wait) = tokio::sync::oneshot::channel::<()>();
         // Boxed: inside another future it would take its room twice, once as handed over and once as run.
         let future = Box::pin(future);
-        let task = self.inner.tracker.spawn(async move {
+        let supervised = async move {
             // The entry must exist before the task can end, or it would stay listed for ever.
             let _ = wait.await;
             let guard = Entry { group, id, label, on_panic };
             let output = future.await;
             drop(guard);
             Some(output)
-        });
+        };
+        let task = match &self.inner.runtime {
+            Some(runtime) => self.inner.tracker.spawn_on(supervised, runtime),
+            None => self.inner.tracker.spawn(supervised),
+        };
         self.running().tasks.insert(id, (name, task.abort_handle()));
         let _ = registered.send(());
         task

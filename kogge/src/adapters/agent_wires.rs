@@ -12,6 +12,10 @@ use tokio::sync::mpsc;
 /// The door for agents, which is opened after control is there.
 pub(crate) type LateDoor = Arc<OnceLock<ListenerHandle>>;
 
+/// Words of agents that may wait to be heard. One that finds no room waits in its connection, where it holds a buffer of
+/// 8 KiB, twenty times its size.
+const INCOMING: usize = 32_768;
+
 /// All ends.
 pub(crate) struct Wires {
     /// For control.
@@ -26,7 +30,7 @@ pub(crate) struct Wires {
 
 /// Wires for a cloud whose own agent, if it has one, is `local`.
 pub(crate) fn connect(local: Option<AgentId>) -> Wires {
-    let (to_control, incoming) = mpsc::channel(LINK_CAPACITY);
+    let (to_control, incoming) = mpsc::channel(INCOMING);
     let (to_agent, from_control) = mpsc::channel(LINK_CAPACITY);
     let door = LateDoor::default();
     let has_agent = local.is_some();

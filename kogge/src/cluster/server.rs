@@ -21,7 +21,7 @@ use super::forward::{Forward, ForwardedRequests};
 use super::replicate;
 use crate::adapters::{self, AgentNotes, CloudDrains, CloudImages, CloudTasks, PushedApps, ServerNetwork};
 use crate::process::{self, Place, Ready, Signals};
-use crate::state::Engine;
+use crate::state::{Engine, EngineThread};
 use crate::told::failure;
 use crate::up::{self, ApiDoors, KEEP_REVISIONS, default_at, publish, start_failure, withdraw};
 
@@ -38,6 +38,8 @@ struct Server {
     control: Handle,
     control_group: TaskGroup,
     edge_group: TaskGroup,
+    // Last: the store says good-bye to its engine there.
+    _engine_thread: EngineThread,
 }
 
 /// Runs until it is asked to end.
@@ -61,7 +63,8 @@ impl Server {
         let door = AgentsDoor::open(at, &args.agents)?;
         doors.0.insert(DoorsView::AGENTS.to_owned(), door.address.to_string());
         let name = args.name.clone().unwrap_or_else(host_name);
-        let store = engine.open().await?;
+        let engine_thread = EngineThread::start()?;
+        let store = engine_thread.open(engine).await?;
         let images = ImageStore::open(&place.image_store(), Limits::default(), Workers::new(WORKERS))
             .map_err(|error| failure("cannot open the image store", &error))?;
         let (control_group, edge_group) = (TaskGroup::new("control"), TaskGroup::new("edge"));
@@ -123,7 +126,7 @@ impl Server {
         up::serve_api(api, routes, &control, &edge_group)?;
         publish(&doors, &place.doors_file())?;
         let place = place.clone();
-        Ok(Self { place, doors, store, control, control_group, edge_group })
+        Ok(Self { place, doors, store, control, control_group, edge_group, _engine_thread: engine_thread })
     }
 
     async fn run_to_end(self) -> Result<(), Failure> {

@@ -101,7 +101,10 @@ impl Reception {
 
     /// Boxed: each future it is handed through would have room for all of it.
     async fn shake_hands(&self, stream: TcpStream) -> std::io::Result<Box<TlsStream<TcpStream>>> {
-        let _turn = self.handshakes.acquire().await.expect("nobody closes the semaphore");
+        // Whoever has waited for long would give up before the end: a storm of agents would be served in vain.
+        let turn = tokio::time::timeout(self.shared.config.timing.handshake / 2, self.handshakes.acquire());
+        let Ok(turn) = turn.await else { return Err(std::io::Error::other("too many others shake hands")) };
+        let _turn = turn.expect("nobody closes the semaphore");
         if let Err(error) = crate::socket::hurry(&stream) {
             tracing::debug!(%error, "a connection cannot be made quick");
         }

@@ -20,6 +20,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 
 use super::config::Endpoint;
@@ -75,7 +76,22 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// Connects; `number` tells connections apart. Without a deadline of its own.
+    ///
+    /// As a task of `tasks`: a connection belongs to the runtime it is made in, whoever asks for it first.
     pub(super) async fn dial(
+        endpoint: &Endpoint,
+        tls: Option<&TlsConnector>,
+        tasks: &TaskGroup,
+        number: u64,
+    ) -> Result<Self, DialError> {
+        let (endpoint, tls, group) = (endpoint.clone(), tls.cloned(), tasks.clone());
+        let dialing = async move { Self::dial_here(&endpoint, tls.as_ref(), &group, number).await };
+        let dialed = AbortOnDropHandle::new(tasks.spawn("dialing etcd", OnPanic::Log, dialing)).await;
+        let ended = || DialError::Connect(std::io::Error::other("the engine is being closed"));
+        dialed.ok().flatten().unwrap_or_else(|| Err(ended()))
+    }
+
+    async fn dial_here(
         endpoint: &Endpoint,
         tls: Option<&TlsConnector>,
         tasks: &TaskGroup,
