@@ -20,8 +20,8 @@ use super::agents_door::{AgentsDoor, Served};
 use super::forward::{Forward, ForwardedRequests};
 use super::replicate;
 use crate::adapters::{self, AgentNotes, CloudDrains, CloudImages, CloudTasks, PushedApps, ServerNetwork};
-use crate::process::{self, Place, Ready, Signals};
-use crate::state::{Engine, EngineThread};
+use crate::process::{self, Place, Ready, Signals, Threads};
+use crate::state::Engine;
 use crate::told::failure;
 use crate::up::{self, ApiDoors, KEEP_REVISIONS, default_at, publish, start_failure, withdraw};
 
@@ -39,7 +39,7 @@ struct Server {
     control_group: TaskGroup,
     edge_group: TaskGroup,
     // Last: the store says good-bye to its engine there.
-    _engine_thread: EngineThread,
+    _threads: [Threads; 2],
 }
 
 /// Runs until it is asked to end.
@@ -63,11 +63,12 @@ impl Server {
         let door = AgentsDoor::open(at, &args.agents)?;
         doors.0.insert(DoorsView::AGENTS.to_owned(), door.address.to_string());
         let name = args.name.clone().unwrap_or_else(host_name);
-        let engine_thread = EngineThread::start()?;
-        let store = engine_thread.open(engine).await?;
+        let threads = [Threads::start("state-engine", 1)?, Threads::start("control", 2)?];
+        let [engine_thread, control_threads] = &threads;
+        let store = engine_thread.run(async move { engine.open().await }).await?;
         let images = ImageStore::open(&place.image_store(), Limits::default(), Workers::new(WORKERS))
             .map_err(|error| failure("cannot open the image store", &error))?;
-        let (control_group, edge_group) = (TaskGroup::new("control"), TaskGroup::new("edge"));
+        let (control_group, edge_group) = (control_threads.group("control"), TaskGroup::new("edge"));
         let (publish_table, tables) = watch::channel(Arc::new(RoutingTable::default()));
         let wires = adapters::connect(None);
         let notes = Arc::new(AgentNotes::default());
@@ -126,7 +127,7 @@ impl Server {
         up::serve_api(api, routes, &control, &edge_group)?;
         publish(&doors, &place.doors_file())?;
         let place = place.clone();
-        Ok(Self { place, doors, store, control, control_group, edge_group, _engine_thread: engine_thread })
+        Ok(Self { place, doors, store, control, control_group, edge_group, _threads: threads })
     }
 
     async fn run_to_end(self) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ mod detach;
 mod logging;
 mod place;
 mod signals;
+mod threads;
 
 use std::ffi::OsString;
 
@@ -13,6 +14,7 @@ use kogge_host::tasks::{OnPanic, TaskGroup};
 pub(crate) use detach::Ready;
 pub(crate) use place::Place;
 pub(crate) use signals::Signals;
+pub(crate) use threads::Threads;
 
 /// Until a start is over: connected, registered, recovered.
 const START: std::time::Duration = std::time::Duration::from_secs(5);

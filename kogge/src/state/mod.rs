@@ -2,7 +2,6 @@
 
 mod answer;
 mod engine;
-mod thread;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{IsTerminal, Write};
@@ -16,7 +15,6 @@ use kogge_control::state::{self, StateError};
 use kogge_store::backend::redb::is_store;
 
 pub(crate) use engine::Engine;
-pub(crate) use thread::EngineThread;
 
 use crate::told::failure;
 use answer::{Answer, Done};
