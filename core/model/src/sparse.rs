@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_is_left_out_comes_back_and_what_is_not_as_by_default_is_written() {
         let all = serde_json::json!({
-            "image": "shop:1", "command": {"shell": "run"}, "env": {"A": "1"}, "network": "host",
+            "image": {"name": "shop:1", "digest": crate::digest::Digest::of(b"shop")}, "command": {"shell": "run"}, "env": {"A": "1"}, "network": "host",
             "ports": [{"container_port": 80}], "user": "nobody", "is_root_read_only": true,
             "health": HealthCheck::new(Probe::Tcp { port: 0 }),
             "kill_grace_ms": 1, "drain_ms": 2, "lease_ms": 3, "restart_count": 4,

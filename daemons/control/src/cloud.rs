@@ -372,3 +372,6 @@ impl Cloud {
         Refusal::NotFound(reason.with_hint("kogge apps lists what there is"))
     }
 }
+
+#[cfg(test)]
+mod tests;

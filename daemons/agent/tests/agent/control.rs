@@ -184,8 +184,10 @@ impl Control {
         self.book().heard.get(task).cloned()
     }
 
+    /// What was told of it, less that it starts: of a quick start that is not told.
     pub(crate) fn history(&self, task: &TaskId) -> Vec<String> {
-        self.book().history.get(task).cloned().unwrap_or_default()
+        let told = self.book().history.get(task).cloned().unwrap_or_default();
+        told.into_iter().filter(|state| state != "starting").collect()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -64,7 +64,7 @@ fn killing_the_agent_touches_no_task_and_what_happened_meanwhile_is_collected() 
         eventually("it is watched again", async || cloud.agent.is_registered().await).await;
         assert_eq!(cloud.control.running(&task("stays")).await.pid, stays);
         assert!(is_alive(stays));
-        assert_eq!(cloud.control.history(&task("stays")), ["starting", "running"]);
+        assert_eq!(cloud.control.history(&task("stays")), ["running"]);
         let verbs: Vec<String> =
             cloud.agent.decisions(Some(&task("stays"))).into_iter().map(|decision| decision.verb).collect();
         assert_eq!(verbs, ["adopt"]);

@@ -1,0 +1,118 @@
+//! Conversations of the cores that are longer than a round.
+
+use kogge_model::agent::AgentInfo;
+use kogge_model::caller::Caller;
+use kogge_model::link::ToControl;
+use kogge_model::resources::{Bytes, CpuMillis, Resources};
+use kogge_model::service::ServiceSpec;
+use kogge_model::template::{Command, Limits, NetworkMode, TaskTemplate};
+
+use super::*;
+use crate::change::Wish;
+use crate::image::Image;
+use crate::load;
+
+const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+const AGENTS: u32 = 4;
+
+/// One that leads, with nothing in it.
+fn cloud() -> Cloud {
+    let config = Config {
+        domain: "localhost".into(),
+        router_port: 80,
+        api_url: "http://127.0.0.1:7400".into(),
+        is_alone: true,
+        api_tls_url: None,
+        keep_revisions: 25,
+    };
+    let settings = Settings { cluster: ClusterId::new("c"), term: Term(1), is_founder: true, config };
+    load::cloud(&Image::default(), settings, NOW).unwrap()
+}
+
+/// An agent comes, with room for thousands.
+fn registration(number: u32) -> FromAgent {
+    let agent = AgentId::new(format!("m{number}"));
+    let resources =
+        Resources { cpu_millis: CpuMillis(1_000_000), mem_bytes: Bytes::gib(1_000), ..Resources::default() };
+    let info = AgentInfo {
+        agent: agent.clone(),
+        name: agent.to_string(),
+        address: [10, 0, 0, 1].into(),
+        resources,
+        attributes: BTreeMap::new(),
+        version: "0".into(),
+    };
+    let body =
+        ToControl::Register { info, cluster: None, term: Term(0), tasks: Vec::new(), held: BTreeMap::new() };
+    FromAgent { agent, body }
+}
+
+fn wish(service: &ServiceId, instances: u32) -> Edit {
+    let limits = Limits { cpu_millis: CpuMillis(10), mem_bytes: Bytes::mib(4), ..Limits::default() };
+    let command = Some(Command::Shell("sleep 1".into()));
+    let template = TaskTemplate { command, limits, network: NetworkMode::Host, ..TaskTemplate::default() };
+    Edit::put(
+        TreePath::from(service),
+        Subtree::service(ServiceSpec { template, instances, ..Default::default() }),
+    )
+}
+
+/// Rounds until the cores have said everything, this one first.
+fn rounds(cloud: &mut Cloud, first: Round) -> Vec<Round> {
+    let mut rounds = vec![first];
+    loop {
+        let round = rounds.last_mut().unwrap();
+        cloud.talk(round);
+        if cloud.words.is_empty() {
+            return rounds;
+        }
+        rounds.push(Round::begin(NOW));
+    }
+}
+
+#[test]
+fn a_large_deployment_goes_on_in_the_next_rounds_and_launches_all() {
+    let mut cloud = cloud();
+    let mut round = Round::begin(NOW);
+    cloud.begin(&mut round);
+    cloud.hear_agents((0..AGENTS).map(registration).collect(), &mut round);
+    rounds(&mut cloud, round);
+
+    let wanted = 4 * u32::try_from(ROUND_OPS).unwrap();
+    let mut round = Round::begin(NOW);
+    let wish_of = Wish { caller: Caller::local_operator(), message: "deploy".into(), is_plan: false };
+    // The same wish of two services: they share the offers.
+    for name in ["/default/one", "/default/two"] {
+        cloud.change(&[wish(&name.parse().unwrap(), wanted / 2)], &wish_of, &mut round).unwrap();
+    }
+    let rounds = rounds(&mut cloud, round);
+    let launches = |round: &Round| {
+        round.outbox.iter().filter(|(_, message)| matches!(message, ToAgent::Launch { .. })).count()
+    };
+    let launched: Vec<usize> = rounds.iter().map(launches).collect();
+    assert_eq!(launched.iter().sum::<usize>(), wanted as usize, "{launched:?}");
+    // Each agent's share is one word.
+    assert!(launched.iter().filter(|one| **one > 0).count() > 1, "{launched:?}");
+    assert!(
+        launched.iter().all(|one| *one < 2 * ROUND_OPS + wanted as usize / AGENTS as usize),
+        "{launched:?}"
+    );
+    for name in ["/default/one", "/default/two"] {
+        let service = cloud.services.get(&name.parse().unwrap()).unwrap();
+        assert_eq!(
+            service.instances.values().filter(|one| one.attempt().is_some()).count(),
+            wanted as usize / 2
+        );
+    }
+}
+
+#[test]
+fn who_asks_twice_for_offers_asks_once() {
+    let mut cloud = cloud();
+    for _ in 0..3 {
+        cloud.call(Call::Revive);
+    }
+    cloud.call(Call::Suppress);
+    cloud.call(Call::Revive);
+    assert_eq!(cloud.words.len(), 3);
+}
