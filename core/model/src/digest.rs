@@ -117,12 +117,6 @@ impl TryFrom<String> for Digest {
     }
 }
 
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

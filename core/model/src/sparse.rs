@@ -124,6 +124,7 @@ impl<'a> SparseLimits<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
     use crate::health::Probe;
 
     fn written(template: &TaskTemplate) -> String {
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn what_is_left_out_comes_back_and_what_is_not_as_by_default_is_written() {
         let all = serde_json::json!({
-            "image": {"name": "shop:1", "digest": crate::digest::Digest::of(b"shop")}, "command": {"shell": "run"}, "env": {"A": "1"}, "network": "host",
+            "image": {"name": "shop:1", "digest": Digest::of(b"shop")}, "command": {"shell": "run"},
+            "env": {"A": "1"}, "network": "host",
             "ports": [{"container_port": 80}], "user": "nobody", "is_root_read_only": true,
             "health": HealthCheck::new(Probe::Tcp { port: 0 }),
             "kill_grace_ms": 1, "drain_ms": 2, "lease_ms": 3, "restart_count": 4,
@@ -166,7 +168,7 @@ mod tests {
     fn a_digest_is_of_the_whole_template_however_records_are_written() {
         let digest = TaskTemplate::default().digest().to_string();
         let whole = serde_json::to_vec(&TaskTemplate::default()).unwrap();
-        assert_eq!(digest, crate::digest::Digest::of(&whole).to_string());
+        assert_eq!(digest, Digest::of(&whole).to_string());
         assert!(whole.len() > written(&TaskTemplate::default()).len());
     }
 }

@@ -304,11 +304,10 @@ impl Cloud {
 
     /// One who asks for offers twice before they are made means the same.
     fn call(&mut self, call: Call) {
-        let is_known = call == Call::Revive
-            && matches!(self.words.back(), Some(Word::ToKernel(kogge_kernel::Input::FromFramework { call, .. })) if *call == Call::Revive);
-        if !is_known {
-            let framework = self.framework.clone();
-            self.words.push_back(Word::ToKernel(kogge_kernel::Input::FromFramework { framework, call }));
+        use kogge_kernel::Input::FromFramework;
+        let asks = |word: &Word| matches!(word, Word::ToKernel(FromFramework { call: Call::Revive, .. }));
+        if call != Call::Revive || !self.words.back().is_some_and(asks) {
+            self.words.push_back(Word::ToKernel(FromFramework { framework: self.framework.clone(), call }));
         }
     }
 

@@ -36,7 +36,7 @@ use crate::round::Round;
 use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
 
-/// Inputs taken into one round at most: bounds the time until the first of them is answered.
+/// Words of agents taken into one round at most, and half as many requests: bounds the time until the first is answered.
 pub(crate) const ROUND_LIMIT: usize = 128;
 
 /// The ends of all wires that lead into the reactor or out of it.
