@@ -142,11 +142,14 @@ impl Cloud {
         self.talk(round);
     }
 
-    /// Agents said something, in this order. What it means for services is planned once all of it is heard.
-    pub(crate) fn hear_agents(&mut self, messages: Vec<FromAgent>, round: &mut Round) {
-        for message in messages {
-            self.ask_kernel(kogge_kernel::Input::FromAgent(message), round);
-        }
+    /// An agent said something.
+    pub(crate) fn hear_agent(&mut self, message: FromAgent, round: &mut Round) {
+        self.ask_kernel(kogge_kernel::Input::FromAgent(message), round);
+    }
+
+    /// What this round has to save and to talk about.
+    pub(crate) fn work(&self, round: &Round) -> usize {
+        round.batch.len() + self.words.len()
     }
 
     /// An operator said something of an agent.

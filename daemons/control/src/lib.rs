@@ -28,6 +28,7 @@ mod follow;
 mod handle;
 mod hearing;
 mod image;
+mod intake;
 mod job;
 mod journal;
 mod keys;

@@ -28,6 +28,7 @@ use crate::cloud::Cloud;
 use crate::copy::Copy;
 use crate::hearing::Hearing;
 use crate::image::Image;
+use crate::intake::Intake;
 use crate::job::{Answer, Job};
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
@@ -36,8 +37,11 @@ use crate::round::Round;
 use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
 
-/// Words of agents taken into one round at most, and half as many requests: bounds the time until the first is answered.
-pub(crate) const ROUND_LIMIT: usize = 128;
+/// Requests taken into one round at most: bounds the time until the first is answered.
+pub(crate) const ROUND_JOBS: usize = 64;
+
+/// A round that takes longer is told: agents and people wait for it.
+const SLOW_ROUND: Duration = Duration::from_millis(100);
 
 /// The ends of all wires that lead into the reactor or out of it.
 pub(crate) struct Wires {
@@ -122,6 +126,7 @@ impl Reactor {
         let wakeup = self.cloud.next_wakeup();
         let ended = self.store.ended();
         let mut round;
+        let mut first = None;
         tokio::select! {
             biased;
             () = token.cancelled() => return Turn::End(None),
@@ -134,7 +139,7 @@ impl Reactor {
             }
             Some(message) = self.wires.agents.incoming.recv() => {
                 round = Round::begin(clock::now());
-                self.hear_agents(message, ROUND_LIMIT, &mut round);
+                first = Some(message);
             }
             Some(task) = self.wires.drained.recv() => {
                 round = Round::begin(clock::now());
@@ -144,29 +149,25 @@ impl Reactor {
             () = std::future::ready(()), if !self.cloud.words.is_empty() => round = Round::begin(clock::now()),
             () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
         }
-        self.take_waiting(&mut round, &mut answers);
+        self.take_waiting(first, &mut round, &mut answers);
         self.cloud.tick(&mut round);
         self.cloud.talk(&mut round);
         self.finish(round, answers, backoff).await
     }
 
     /// Whatever else waits goes into the same commit.
-    fn take_waiting(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
+    fn take_waiting(&mut self, first: Option<FromAgent>, round: &mut Round, answers: &mut Vec<Answer>) {
         // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
-        for _ in 0..ROUND_LIMIT / 2 {
+        for _ in 0..ROUND_JOBS {
             let Ok(job) = self.wires.jobs.try_recv() else { break };
             answers.push(job.run(&mut self.cloud, round));
         }
-        let mut left = ROUND_LIMIT;
-        while left > 0 {
-            if let Ok(message) = self.wires.agents.incoming.try_recv() {
-                left -= self.hear_agents(message, left, round);
-            } else if let Ok(task) = self.wires.drained.try_recv() {
-                self.cloud.drained(task, round);
-                left -= 1;
-            } else {
-                break;
-            }
+        let mut intake = Intake::new(self.wires.agents.incoming.len());
+        self.hear_agents(first, &mut intake, round);
+        while intake.takes(self.cloud.work(round))
+            && let Ok(task) = self.wires.drained.try_recv()
+        {
+            self.cloud.drained(task, round);
         }
         self.note_backlog(0, self.unheard());
     }
@@ -183,19 +184,20 @@ impl Reactor {
         self.cloud.kernel.observe_backlog(unheard);
     }
 
-    /// Hears what agents have said and wait to be heard, at most `limit` words; tells how many it were.
-    fn hear_agents(&mut self, first: FromAgent, limit: usize, round: &mut Round) -> usize {
-        let mut messages = vec![first];
-        while messages.len() < limit
+    /// Hears what agents have said, as much as finds room. What it means for services is planned once all of it is heard.
+    fn hear_agents(&mut self, first: Option<FromAgent>, intake: &mut Intake, round: &mut Round) {
+        let mut heard = usize::from(first.is_some());
+        self.note_backlog(0, heard + self.unheard());
+        if let Some(message) = first {
+            self.cloud.hear_agent(message, round);
+        }
+        while intake.takes(self.cloud.work(round))
             && let Ok(message) = self.wires.agents.incoming.try_recv()
         {
-            messages.push(message);
+            self.cloud.hear_agent(message, round);
+            heard += 1;
         }
-        let (heard, waiting) = (messages.len(), self.unheard());
-        self.note_backlog(0, heard + waiting);
-        self.cloud.hear_agents(messages, round);
-        self.note_backlog(heard, waiting);
-        heard
+        self.note_backlog(heard, self.unheard());
     }
 
     /// Persist, then send, then answer.
@@ -210,6 +212,7 @@ impl Reactor {
         self.cloud.journal.save(&mut round.batch);
         let batch = std::mem::take(&mut round.batch);
         let changed = !batch.is_empty() || !round.is_empty();
+        let (writes, decided) = (batch.len(), clock::now().saturating_since(round.now));
         if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard()).await {
             tracing::error!(%error, "a round of decisions could not be saved: none of it takes effect");
             for answer in answers {
@@ -218,7 +221,12 @@ impl Reactor {
             return self.after(&error, backoff).await;
         }
         backoff.reset();
-        self.cloud.kernel.observe_delay(round.now, clock::now().saturating_since(round.now));
+        let took = clock::now().saturating_since(round.now);
+        self.cloud.kernel.observe_delay(round.now, took);
+        if took >= SLOW_ROUND {
+            let unheard = self.unheard();
+            tracing::warn!(?took, ?decided, writes, answers = answers.len(), unheard, "a round was slow");
+        }
         self.send(round.outbox);
         self.publish(round.news);
         if changed {

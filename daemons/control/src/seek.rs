@@ -24,7 +24,7 @@ use crate::image::Image;
 use crate::job::Job;
 use crate::leading::COURTESY;
 use crate::load::{self, LoadError};
-use crate::reactor::{ROUND_LIMIT, Reactor, Turn};
+use crate::reactor::{ROUND_JOBS, Reactor, Turn};
 use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::servers;
@@ -168,7 +168,7 @@ impl Reactor {
             } else {
                 looks.push(job);
             }
-            next = if looks.len() < ROUND_LIMIT { self.wires.jobs.try_recv().ok() } else { None };
+            next = if looks.len() < 2 * ROUND_JOBS { self.wires.jobs.try_recv().ok() } else { None };
         }
         if let Some(copy) = &self.copy
             && !looks.is_empty()

@@ -75,7 +75,7 @@ fn a_large_deployment_goes_on_in_the_next_rounds_and_launches_all() {
     let mut cloud = cloud();
     let mut round = Round::begin(NOW);
     cloud.begin(&mut round);
-    cloud.hear_agents((0..AGENTS).map(registration).collect(), &mut round);
+    (0..AGENTS).for_each(|agent| cloud.hear_agent(registration(agent), &mut round));
     rounds(&mut cloud, round);
 
     let wanted = 4 * u32::try_from(ROUND_OPS).unwrap();

@@ -3,6 +3,7 @@
 //! The servers are the program to measure, each a process of its own; the agents are all in another one, so that what
 //! a server uses is told apart from what they use.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,8 +18,11 @@ use serde_json::Value;
 use super::lab::Lab;
 use super::peers::etcd::{free_address, member};
 use super::process::{Server, await_some, output};
+use super::talk;
 
 const MEMBERS: usize = 3;
+/// Between two words to whoever waits for the herd.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Engine and servers.
 pub(crate) struct Fleet {
@@ -40,9 +44,20 @@ pub(crate) struct Member {
 /// What the herd says of itself.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(crate) struct Tally {
+    pub(crate) connected: usize,
     pub(crate) term: u64,
     pub(crate) registered: usize,
     pub(crate) running: usize,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connected, term, registered, running } = self;
+        write!(
+            out,
+            "{connected} agents connected, {registered} registered in term {term}; {running} instances run"
+        )
+    }
 }
 
 /// A process full of agents; it ends when this is dropped.
@@ -168,15 +183,20 @@ impl Herd {
         is_so: impl Fn(&Tally) -> bool,
     ) -> anyhow::Result<Tally> {
         let deadline = Instant::now() + patience;
+        let mut told = Instant::now();
         loop {
             let tally = self.tally();
             if is_so(&tally) {
                 return Ok(tally);
             }
+            if told.elapsed() >= PROGRESS {
+                talk(&format!("bench: waiting for {what}: {tally}"));
+                told = Instant::now();
+            }
             if let Some(status) = self.child.try_wait()? {
                 bail!("the herd ended with {status}");
             }
-            ensure!(Instant::now() < deadline, "waited {patience:?} in vain for {what}: {tally:?}");
+            ensure!(Instant::now() < deadline, "waited {patience:?} in vain for {what}: {tally}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

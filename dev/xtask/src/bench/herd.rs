@@ -66,7 +66,7 @@ fn watch(server: u32, herd: &Herd) -> (f64, f64) {
     let pss = footprint(&[server]).pss;
     let tally = herd.tally();
     talk(&format!(
-        "bench: the leader uses {share:.3} cores and {:.0} MiB, the herd {herd_share:.3} cores; {tally:?}",
+        "bench: the leader uses {share:.3} cores and {:.0} MiB, the herd {herd_share:.3} cores; {tally}",
         pss / MIB
     ));
     (share, pss)

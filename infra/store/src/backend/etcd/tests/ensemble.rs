@@ -241,8 +241,8 @@ async fn g3_readers_stay_right_across_compactions_and_new_leaders() {
         }
     };
     let readers: [&dyn Store; 2] = [writing.as_ref(), watching.as_ref()];
-    let lists = followers::stay_right_while(writing.as_ref(), &readers, trouble).await;
-    assert!(lists > 4, "nobody was overtaken by a compaction: {lists} lists");
+    let overtaken = followers::stay_right_while(writing.as_ref(), &readers, trouble).await;
+    assert!(overtaken > 0, "nobody was overtaken by a compaction");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
