@@ -67,6 +67,8 @@ pub(crate) struct Agent {
     pub(crate) attributes: Arc<Attributes>,
     pub(crate) phase: Phase,
     pub(crate) last_seen: Timestamp,
+    /// When it registered again with this leader, last.
+    pub(crate) returned_at: Option<Timestamp>,
     pub(crate) ledger: Ledger,
     /// Tasks with a record, given up ones included.
     pub(crate) tasks: BTreeSet<TaskId>,
@@ -110,6 +112,7 @@ impl Agent {
             rules,
             phase,
             last_seen,
+            returned_at: None,
             tasks: BTreeSet::new(),
             strays: BTreeMap::new(),
             offers: BTreeSet::new(),

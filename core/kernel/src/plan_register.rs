@@ -147,6 +147,9 @@ impl Kernel {
             self.rescind_agent(&id, effects);
         }
         let agent = self.agents.get_mut(&id).expect("it was inserted above");
+        if !is_new && !agent.phase.is_registered() {
+            agent.returned_at = Some(now);
+        }
         if agent.phase != Phase::Lost {
             self.whole.sub(agent.ledger.total());
         }

@@ -43,7 +43,8 @@ impl Kernel {
             Phase::Suspect | Phase::Expected => {
                 let fresh =
                     self.silences.take().filter(|known| now.saturating_since(known.made_at) < SILENCES_AGE);
-                let silences = fresh.unwrap_or_else(|| Silences::of(now, self.agents.values()));
+                let moment = self.config.lost_after;
+                let silences = fresh.unwrap_or_else(|| Silences::of(now, moment, self.agents.values()));
                 let reason = self.reason_to_wait(agent, &silences);
                 self.silences = Some(silences);
                 match reason {
@@ -83,15 +84,29 @@ impl Kernel {
                 format!("agent {name} is silent, but no agent answers: its tasks could run nowhere else");
             return Some(Reason::new(text));
         }
+        if self.now().saturating_since(agent.last_seen) >= self.config.mass_loss.wait {
+            return None;
+        }
+        let text = if self.is_mass_loss(agent, silences) {
+            format!("agent {name} fell silent with many others: more likely the network than they")
+        } else if self.is_mass_return(silences) {
+            format!("agent {name} is silent, but many others are coming back just now: it may be the next")
+        } else {
+            return None;
+        };
+        Some(Reason::new(text))
+    }
+
+    fn is_mass_loss(&self, agent: &Agent, silences: &Silences) -> bool {
         let guard = &self.config.mass_loss;
         let (silent, all) = silences.together(agent.last_seen, guard.window);
-        let is_mass_loss = silent >= guard.at_least && silent * 100 > all * guard.over_percent;
-        let is_guarded = self.now().saturating_since(agent.last_seen) < guard.wait && is_mass_loss;
-        is_guarded.then(|| {
-            Reason::new(format!(
-                "agent {name} fell silent with many others: more likely the network than they"
-            ))
-        })
+        silent >= guard.at_least && silent * 100 > all * guard.over_percent
+    }
+
+    /// The last of very many come late: a hundredth of all within a moment shows that they are still coming.
+    fn is_mass_return(&self, silences: &Silences) -> bool {
+        let (returning, all) = silences.returning();
+        returning >= self.config.mass_loss.at_least && returning * 100 > all
     }
 
     /// Gives an agent up with its tasks.

@@ -17,16 +17,23 @@ pub(crate) struct Silences {
     /// Last words of the lost ones.
     lost: Vec<Timestamp>,
     ready: usize,
+    /// Agents that came back a moment ago.
+    returning: usize,
     /// Agents that are not lost.
     living: usize,
 }
 
 impl Silences {
-    pub(crate) fn of<'a>(now: Timestamp, agents: impl Iterator<Item = &'a Agent>) -> Self {
+    /// `moment`: how long an agent that has come back counts among those that just do.
+    pub(crate) fn of<'a>(now: Timestamp, moment: Duration, agents: impl Iterator<Item = &'a Agent>) -> Self {
         let mut silences = Self { made_at: now, ..Self::default() };
         for agent in agents {
             match agent.phase {
-                Phase::Ready => silences.ready += 1,
+                Phase::Ready => {
+                    let has_just = |at| now.saturating_since(at) < moment;
+                    silences.ready += 1;
+                    silences.returning += usize::from(agent.returned_at.is_some_and(has_just));
+                }
                 Phase::Suspect | Phase::Expected => silences.silent.push(agent.last_seen),
                 Phase::Lost => {
                     silences.silent.push(agent.last_seen);
@@ -43,6 +50,11 @@ impl Silences {
     /// Whether any agent answers.
     pub(crate) const fn is_anybody_ready(&self) -> bool {
         self.ready > 0
+    }
+
+    /// How many have just come back, and of how many agents.
+    pub(crate) const fn returning(&self) -> (usize, usize) {
+        (self.returning, self.living)
     }
 
     /// How many fell silent within `window` of `at`, and of how many: those that are not lost, and those of the lost.
@@ -78,8 +90,14 @@ mod tests {
     #[test]
     fn who_is_given_up_still_counts_among_those_who_fell_silent_with_it() {
         let at = Timestamp::from_secs(5);
-        let mut silences =
-            Silences { made_at: at, silent: vec![at; 3], lost: Vec::new(), ready: 7, living: 10 };
+        let mut silences = Silences {
+            made_at: at,
+            silent: vec![at; 3],
+            lost: Vec::new(),
+            ready: 7,
+            returning: 0,
+            living: 10,
+        };
         let window = Duration::from_secs(1);
         assert_eq!(silences.together(at, window), (3, 10));
         silences.lose(at);

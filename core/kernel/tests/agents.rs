@@ -92,6 +92,28 @@ fn many_agents_that_vanish_together_are_waited_for() {
 }
 
 #[test]
+fn the_last_of_many_that_come_back_are_waited_for_as_long_as_others_come() {
+    let mut world = with_task();
+    let names: Vec<String> = (0..48).map(|i| format!("x{i}")).collect();
+    names.iter().for_each(|name| world.register(name, size(1, &[])));
+    // The next leader: four come back each second, so that after 9 s fewer than a fifth are away.
+    let mut world = world.restart();
+    world.subscribe("a");
+    let mut back = vec!["n"];
+    world.register("n", size(1000, &[]));
+    for four in names.chunks(4) {
+        for name in four {
+            world.register(name, size(1, &[]));
+            back.push(name);
+        }
+        world.pass(Duration::from_secs(1), &back);
+        assert_eq!(phase(&world, "m"), Phase::Expected, "{} are back", back.len());
+    }
+    world.pass(Duration::from_secs(6), &back);
+    assert_eq!(phase(&world, "m"), Phase::Lost, "nobody else came for a while");
+}
+
+#[test]
 fn two_of_ten_agents_are_not_many() {
     let mut world = with_task();
     for i in 0..8 {

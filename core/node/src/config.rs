@@ -19,8 +19,11 @@ pub struct NodeConfig {
     pub tell_start_after: Duration,
     /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`].
     pub resend_first: Duration,
-    /// Longest wait for an answer.
+    /// Longest wait for an answer to a registration: until then there is no other sign of life.
     pub resend_max: Duration,
+    /// Longest wait for the answer to an update. A link that stands loses nothing, and a new registration says everything
+    /// again: what is not answered waits in a server that has much to do, and more of it does not help.
+    pub update_resend_max: Duration,
     /// Between two SIGKILLs for a task that does not end.
     pub kill_again: Duration,
     /// Ended tasks whose logs are kept on this machine, the newest.
@@ -43,6 +46,7 @@ impl NodeConfig {
             tell_start_after: Duration::from_millis(100),
             resend_first: Duration::from_secs(1),
             resend_max: Duration::from_secs(5),
+            update_resend_max: Duration::from_secs(30),
             kill_again: Duration::from_secs(2),
             kept_ended: 100,
             kept_per_instance: 3,

@@ -107,7 +107,7 @@ impl Node {
         if !self.link.is_registered() {
             return;
         }
-        let (first, max) = (self.config.resend_first, self.config.resend_max);
+        let (first, max) = (self.config.resend_first, self.config.update_resend_max);
         for task in self.tasks.values_mut().filter(|task| !task.is_acknowledged && task.resend.due <= now) {
             let wait = (task.resend.wait * 2).clamp(first, max);
             task.resend = Resend { due: now.plus(self.chance.sends.shorten(wait)), wait };

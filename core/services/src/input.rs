@@ -7,7 +7,6 @@ use kogge_model::id::{RevisionId, TaskId};
 use kogge_model::name::ServiceId;
 use kogge_model::scheduler::Event;
 use kogge_model::service::ServiceSpec;
-use kogge_model::task::TaskStatus;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,9 +23,9 @@ pub enum Input {
     },
     /// The kernel said something.
     FromKernel(Event),
-    /// The kernel said how several tasks are, in this order: what follows is planned once all are heard, so that a
-    /// service of a thousand instances is not planned anew for each of them.
-    Updates(Vec<TaskStatus>),
+    /// The kernel said several things, in this order: what follows is planned once all are heard, so that a service of
+    /// a thousand instances is not planned anew for each of them.
+    Events(Vec<Event>),
     /// The router has no request for this task in flight any more and gives it none.
     Drained {
         /// Which.
@@ -37,15 +36,15 @@ pub enum Input {
 }
 
 impl Input {
-    /// Event after event; updates that follow each other are heard together.
+    /// Event after event. Those that follow each other are heard together, but for offers: these are answered at once.
     #[must_use]
     pub fn of_events(events: impl IntoIterator<Item = Event>) -> Vec<Self> {
         let mut inputs = Vec::new();
         for event in events {
             match (event, inputs.last_mut()) {
-                (Event::Update(status), Some(Self::Updates(updates))) => updates.push(status),
-                (Event::Update(status), _) => inputs.push(Self::Updates(vec![status])),
-                (event, _) => inputs.push(Self::FromKernel(event)),
+                (event @ Event::Offers(_), _) => inputs.push(Self::FromKernel(event)),
+                (event, Some(Self::Events(together))) => together.push(event),
+                (event, _) => inputs.push(Self::Events(vec![event])),
             }
         }
         inputs

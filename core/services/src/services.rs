@@ -159,9 +159,9 @@ impl Services {
             }
             Input::Desired { revision, change } => self.hear_desired(now, revision, change, effects),
             Input::FromKernel(event) => self.hear_event(now, event, effects),
-            Input::Updates(updates) => {
-                for status in updates {
-                    self.hear_update(now, status, effects);
+            Input::Events(events) => {
+                for event in events {
+                    self.hear_event(now, event, effects);
                 }
             }
             Input::Drained { task } => self.hear_drained(now, &task),

@@ -159,11 +159,30 @@ fn updates_heard_together_come_to_the_same_end_with_one_plan() {
 }
 
 #[test]
-fn other_events_keep_their_place_between_updates() {
+fn events_are_heard_together_and_offers_keep_their_place_between_them() {
     let (_, updates) = launched(3);
     let update = |n: usize| Event::Update(updates[n].clone());
-    let inputs = Input::of_events([update(0), update(1), Event::Offers(Vec::new()), update(2)]);
-    let both = Input::Updates(updates[..2].to_vec());
-    let last = Input::Updates(updates[2..].to_vec());
-    assert_eq!(inputs, [both, Input::FromKernel(Event::Offers(Vec::new())), last]);
+    let ready = Event::AgentReady { agent: AgentId::new("a"), attributes: Arc::default() };
+    let inputs =
+        Input::of_events([update(0), ready.clone(), update(1), Event::Offers(Vec::new()), update(2)]);
+    let first = Input::Events(vec![update(0), ready, update(1)]);
+    let offers = Input::FromKernel(Event::Offers(Vec::new()));
+    assert_eq!(inputs, [first, offers, Input::Events(vec![update(2)])]);
+}
+
+#[test]
+fn a_thousand_agents_that_return_at_once_are_planned_for_once() {
+    let (mut core, updates) = launched(500);
+    let ready = |n: usize| {
+        let (agent, attributes) = (AgentId::new(format!("agent-{n}")), Arc::default());
+        Event::AgentReady { agent, attributes }
+    };
+    let events = updates.into_iter().enumerate().flat_map(|(n, update)| [Event::Update(update), ready(n)]);
+    let inputs = Input::of_events(events);
+    assert_eq!(inputs.len(), 1);
+    let mut effects = Effects::new();
+    inputs.into_iter().for_each(|input| core.handle(Timestamp::from_secs(2), input, &mut effects));
+    let service = core.iter().next().unwrap();
+    assert_eq!(service.tally().healthy(), 500);
+    assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::SaveService(_))).count(), 1);
 }

@@ -31,9 +31,9 @@ use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::routing::Drain;
 
-/// What one round saves at most before the cores fall silent until the next one, so that nobody waits for long: a word is
-/// not broken off, so it may be some more.
-const ROUND_OPS: usize = 1_024;
+/// What one round saves before the cores fall silent until the next one, so that nobody waits for long: more when many
+/// wait anyway, and some more because a word is not broken off.
+pub(crate) const ROUND_OPS: usize = 1_024;
 
 /// Calls and events of one round at most: a conversation of the cores that goes on is a fault of ours.
 const CONVERSATION_LIMIT: usize = 1_000_000;
@@ -136,10 +136,10 @@ impl Cloud {
             };
             self.ask_services(desired, round);
         }
-        self.talk(round);
+        self.talk(ROUND_OPS, round);
         // What runs can only be recognised by who knows what is wanted.
         self.ask_services(kogge_services::Input::Connected, round);
-        self.talk(round);
+        self.talk(ROUND_OPS, round);
     }
 
     /// An agent said something.
@@ -207,10 +207,11 @@ impl Cloud {
         touched
     }
 
-    /// The cores talk until nobody has anything to say, or the round has enough to save: then they go on in the next one.
-    pub(crate) fn talk(&mut self, round: &mut Round) {
+    /// The cores talk until nobody has anything to say, or the round has `most` things to save: then they go on in the
+    /// next one.
+    pub(crate) fn talk(&mut self, most: usize, round: &mut Round) {
         let mut said = 0usize;
-        while round.batch.len() < ROUND_OPS
+        while round.batch.len() < most
             && let Some(word) = self.words.pop_front()
         {
             said += 1;

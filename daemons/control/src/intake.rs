@@ -7,7 +7,7 @@
 /// What may follow from the words of a round when nobody waits behind it: bounds the time until the first is answered.
 const LEAST_WORK: usize = 256;
 /// And however many wait.
-const MOST_WORK: usize = 2_048;
+const MOST_WORK: usize = 4_096;
 /// Words of one round, those included from which nothing follows.
 const MOST_WORDS: usize = 16_384;
 
@@ -22,6 +22,11 @@ impl Intake {
     /// For a round that begins while `waiting` words wait.
     pub(crate) fn new(waiting: usize) -> Self {
         Self { words: MOST_WORDS, work: (waiting / 2).clamp(LEAST_WORK, MOST_WORK) }
+    }
+
+    /// How much work this round has room for.
+    pub(crate) const fn work(&self) -> usize {
+        self.work
     }
 
     /// Takes one word, unless this round has enough: `work` things to save or to talk about are in it already.

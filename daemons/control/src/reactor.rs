@@ -24,7 +24,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Members, Operators};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, ROUND_OPS};
 use crate::copy::Copy;
 use crate::hearing::Hearing;
 use crate::image::Image;
@@ -41,7 +41,7 @@ use crate::standing::{ServerRecord, Standing};
 pub(crate) const ROUND_JOBS: usize = 64;
 
 /// A round that takes longer is told: agents and people wait for it.
-const SLOW_ROUND: Duration = Duration::from_millis(100);
+const SLOW_ROUND: Duration = Duration::from_millis(500);
 
 /// The ends of all wires that lead into the reactor or out of it.
 pub(crate) struct Wires {
@@ -149,21 +149,28 @@ impl Reactor {
             () = std::future::ready(()), if !self.cloud.words.is_empty() => round = Round::begin(clock::now()),
             () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
         }
-        self.take_waiting(first, &mut round, &mut answers);
+        let mut intake = Intake::new(self.wires.agents.incoming.len());
+        self.take_waiting(first, &mut intake, &mut round, &mut answers);
         self.cloud.tick(&mut round);
-        self.cloud.talk(&mut round);
+        // As much again for what services make of it.
+        self.cloud.talk(ROUND_OPS.max(2 * intake.work()), &mut round);
         self.finish(round, answers, backoff).await
     }
 
     /// Whatever else waits goes into the same commit.
-    fn take_waiting(&mut self, first: Option<FromAgent>, round: &mut Round, answers: &mut Vec<Answer>) {
+    fn take_waiting(
+        &mut self,
+        first: Option<FromAgent>,
+        intake: &mut Intake,
+        round: &mut Round,
+        answers: &mut Vec<Answer>,
+    ) {
         // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
         for _ in 0..ROUND_JOBS {
             let Ok(job) = self.wires.jobs.try_recv() else { break };
             answers.push(job.run(&mut self.cloud, round));
         }
-        let mut intake = Intake::new(self.wires.agents.incoming.len());
-        self.hear_agents(first, &mut intake, round);
+        self.hear_agents(first, intake, round);
         while intake.takes(self.cloud.work(round))
             && let Ok(task) = self.wires.drained.try_recv()
         {

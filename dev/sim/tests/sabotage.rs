@@ -10,15 +10,15 @@ const SEEDS_OF_LEASES: u64 = 3_000;
 
 /// Some seed must fail, and the first complaint about this trick must come from the checker named `checker`.
 fn check(trick: Trick, checker: &str) {
-    check_within(SEEDS, trick, checker);
+    check_within(SEEDS, trick, &[checker]);
 }
 
-fn check_within(seeds: u64, trick: Trick, checker: &str) {
+fn check_within(seeds: u64, trick: Trick, checkers: &[&str]) {
     let complaint = (0..seeds).find_map(|seed| run(&Scenario::draw(seed), trick).err());
     let complaint = complaint.map(|failure| failure.complaint).unwrap_or_default();
     assert!(
-        complaint.starts_with(checker),
-        "{trick:?} should be caught by {checker:?}, not by {complaint:?}"
+        checkers.iter().any(|checker| complaint.starts_with(checker)),
+        "{trick:?} should be caught by {checkers:?}, not by {complaint:?}"
     );
 }
 
@@ -64,7 +64,8 @@ fn launches_that_never_arrive_are_caught() {
 
 #[test]
 fn tasks_that_are_forgotten_are_caught() {
-    check(Trick::UnsavedTasks, "settle: ");
+    // Tasks that no record tells of are left over, or a second copy is started: whichever comes first.
+    check_within(SEEDS, Trick::UnsavedTasks, &["settle: ", "single: "]);
 }
 
 #[test]
@@ -94,15 +95,15 @@ fn offers_of_a_drained_agent_are_caught() {
 
 #[test]
 fn a_supervisor_that_enforces_no_lease_is_caught() {
-    check_within(SEEDS_OF_LEASES, Trick::DeafSupervisors, "single: ");
+    check_within(SEEDS_OF_LEASES, Trick::DeafSupervisors, &["single: "]);
 }
 
 #[test]
 fn a_leader_that_does_not_wait_for_leases_is_caught() {
-    check_within(SEEDS_OF_LEASES, Trick::HastyLeader, "single: ");
+    check_within(SEEDS_OF_LEASES, Trick::HastyLeader, &["single: "]);
 }
 
 #[test]
 fn a_lease_that_counts_from_its_grant_is_caught() {
-    check_within(SEEDS_OF_LEASES, Trick::LateGrants, "single: ");
+    check_within(SEEDS_OF_LEASES, Trick::LateGrants, &["single: "]);
 }

@@ -29,6 +29,9 @@ pub(crate) const MAX_HEADER_BYTES: u32 = 16 << 10;
 /// TLS handshakes at once; the others wait their turn.
 pub(crate) const MAX_HANDSHAKES: usize = 256;
 
+/// TLS handshakes at once of a server that does not lead; more are closed, for agents know the other servers.
+pub(crate) const MAX_REDIRECTS: usize = 32;
+
 /// Connections of strangers that are heard at once; the others wait their turn.
 pub(crate) const MAX_STRANGERS: usize = 256;
 

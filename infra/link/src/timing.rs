@@ -13,12 +13,18 @@ pub struct Timing {
     pub answer: Duration,
     /// Silence after which the other side is asked for a sign of life.
     pub keepalive: Duration,
-    /// And how long it may take to give one.
+    /// And how long an agent waits for one of its server.
     pub keepalive_timeout: Duration,
-    /// The longest wait before a reconnect; the shortest is a twentieth of it. Spreads the agents of a dead leader.
+    /// And a server for one of an agent: longer. Whether an agent lives is judged by its words; a connection that is
+    /// given up too soon has to be made anew while there is much to do already.
+    pub keepalive_patience: Duration,
+    /// The longest wait before a reconnect; the shortest is a quarter of it. Spreads the agents of a dead leader.
     pub reconnect: Duration,
     /// The wait after a refusal, which will hardly be another one soon; between a half of it and the whole.
     pub refused: Duration,
+    /// How long an agent that comes while nobody leads is kept waiting for a leader: shorter than what it waits for an
+    /// answer.
+    pub unled: Duration,
     /// For an agent's older connection to prove that it is alive, when a newer one claims the same identity.
     pub challenge: Duration,
     /// For an agent to take up what it is called for.
@@ -34,9 +40,11 @@ impl Default for Timing {
             handshake: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             keepalive: Duration::from_secs(2),
-            keepalive_timeout: Duration::from_secs(3),
+            keepalive_timeout: Duration::from_secs(5),
+            keepalive_patience: Duration::from_secs(10),
             reconnect: Duration::from_secs(2),
             refused: Duration::from_secs(20),
+            unled: Duration::from_secs(2),
             challenge: Duration::from_secs(2),
             call: Duration::from_secs(5),
             renew_retry: Duration::from_secs(60),

@@ -62,7 +62,7 @@ fn rounds(cloud: &mut Cloud, first: Round) -> Vec<Round> {
     let mut rounds = vec![first];
     loop {
         let round = rounds.last_mut().unwrap();
-        cloud.talk(round);
+        cloud.talk(ROUND_OPS, round);
         if cloud.words.is_empty() {
             return rounds;
         }

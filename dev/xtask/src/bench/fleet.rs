@@ -21,6 +21,8 @@ use super::process::{Server, await_some, output};
 use super::talk;
 
 const MEMBERS: usize = 3;
+/// Between two looks at what the leader knows.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two words to whoever waits for the herd.
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -111,6 +113,23 @@ impl Fleet {
             let name = leader.and_then(|node| node["name"].as_str());
             Ok(self.servers.iter().find(|server| Some(server.name.as_str()) == name))
         })
+    }
+
+    /// Waits until the leader knows that so many instances are well: what agents have done it hears later.
+    pub(crate) fn settle(&self, instances: usize, patience: Duration) -> anyhow::Result<()> {
+        let (leader, deadline) = (&self.leader()?.api, Instant::now() + patience);
+        loop {
+            let said =
+                output(Command::new(&self.program).args(["apps", "--output", "json", "--api", leader]))?;
+            let apps: Value = serde_json::from_str(&said)?;
+            let healthy = apps.as_array().into_iter().flatten().filter_map(|app| app["healthy"].as_u64());
+            let healthy: u64 = healthy.sum();
+            if usize::try_from(healthy)? == instances {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the leader knows of {healthy} of {instances} instances only");
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Ends a server as a crash does.

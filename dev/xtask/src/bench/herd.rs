@@ -33,6 +33,8 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let _ = fleet.load(&wanted)?;
     herd.wait("all instances to run", PATIENCE, |tally| tally.running == instances)?;
     talk(&format!("bench: {instances} instances run after {:.1} s", begun.elapsed().as_secs_f64()));
+    fleet.settle(instances, PATIENCE)?;
+    talk(&format!("bench: the leader knows it after {:.1} s", begun.elapsed().as_secs_f64()));
     std::thread::sleep(SETTLING);
     let (share, bytes) = watch(leader, &herd);
     let term = herd.tally().term;

@@ -68,6 +68,14 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// Whether the server took the connection and did not get round to it.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Handshake { source, .. } = self else { return false };
+        let kind = source.downcast_ref::<io::Error>().map(io::Error::kind);
+        let unheard = [io::ErrorKind::TimedOut, io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+        kind.is_some_and(|kind| unheard.contains(&kind))
+    }
+
     /// The whole chain as one sentence, with what to do about it.
     #[must_use]
     pub fn reason(&self) -> Reason {

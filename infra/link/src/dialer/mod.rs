@@ -47,6 +47,9 @@ use route::{Pause, Route, Verdict};
 use session::Outcome;
 use shared::Shared;
 
+/// How often the pause doubles that agents take while servers have no time for all of them: at most 16 s.
+const MOST_DOUBLINGS: u32 = 3;
+
 /// Why a dialer did not start.
 #[derive(Debug, Error)]
 pub enum DialerError {
@@ -192,6 +195,7 @@ fn judge(shared: &Shared, outcome: Outcome) -> Option<Verdict> {
         Outcome::Closed => return None,
         Outcome::Renewed => return Some(Verdict::Renewed),
         Outcome::Unreachable(why) => (why, None, Verdict::Unreachable),
+        Outcome::Busy(why) => (why, None, Verdict::Busy),
         Outcome::NotLeader(leader) => {
             let why = match &leader {
                 Some(leader) => format!("server {leader} leads"),
@@ -200,6 +204,7 @@ fn judge(shared: &Shared, outcome: Outcome) -> Option<Verdict> {
             (Reason::new(why), None, Verdict::Redirected(leader))
         }
         Outcome::Lost { why, leader } => (why, None, Verdict::Lost(leader)),
+        Outcome::Faltered(why) => (why, None, Verdict::Faltered),
         Outcome::Refused(refusal) => (refusal.reason, Some(refusal.kind), Verdict::Refused),
     };
     let is_news = !matches!(&*shared.state.borrow(), LinkState::Waiting { why: last, .. } if *last == why);
@@ -214,7 +219,11 @@ fn length(pause: Pause, shared: &Shared) -> Duration {
     let timing = &shared.config.timing;
     match pause {
         Pause::None => Duration::ZERO,
-        Pause::Reconnect => jitter(timing.reconnect / 20, timing.reconnect),
+        Pause::Reconnect => jitter(timing.reconnect / 4, timing.reconnect),
+        Pause::Crowd(times) => {
+            let longest = timing.reconnect * 2u32.pow((times - 1).min(MOST_DOUBLINGS));
+            jitter(longest / 2, longest)
+        }
         Pause::Refused => jitter(timing.refused / 2, timing.refused),
     }
 }

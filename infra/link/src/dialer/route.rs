@@ -7,12 +7,16 @@ use crate::address::ServerAddress;
 pub(super) enum Verdict {
     /// The server cannot be reached.
     Unreachable,
+    /// It can be, and has no time.
+    Busy,
     /// It does not lead; who does, if it knows.
     Redirected(Option<ServerAddress>),
     /// It does not want this agent.
     Refused,
     /// A session stood and has ended; who leads now, if that was told.
     Lost(Option<ServerAddress>),
+    /// A session broke soon after it stood.
+    Faltered,
     /// All is well, but the certificate is a new one.
     Renewed,
 }
@@ -23,6 +27,8 @@ pub(super) enum Pause {
     None,
     /// Long enough to spread many agents.
     Reconnect,
+    /// Longer each time, counted from 1: so many come that servers have no time for all of them.
+    Crowd(u32),
     /// Long enough for a person to do something.
     Refused,
 }
@@ -37,13 +43,17 @@ pub(super) struct Route {
     current: ServerAddress,
     /// Tries since the last pause.
     tries: usize,
+    /// One of them met a server that had no time.
+    is_crowded: bool,
+    /// Pauses in a row that were taken for that.
+    crowds: u32,
 }
 
 impl Route {
     /// Begins anywhere: with the one at `start` in the list, which must not be empty.
     pub(super) fn new(servers: Vec<ServerAddress>, start: usize) -> Self {
         let current = servers[start % servers.len()].clone();
-        Self { seeds: servers.clone(), servers, current, tries: 1 }
+        Self { seeds: servers.clone(), servers, current, tries: 1, is_crowded: false, crowds: 0 }
     }
 
     pub(super) const fn current(&self) -> &ServerAddress {
@@ -58,25 +68,39 @@ impl Route {
 
     /// Chooses the next server.
     pub(super) fn after(&mut self, verdict: Verdict) -> Pause {
-        let pause = match &verdict {
-            Verdict::Renewed => Pause::None,
-            Verdict::Refused => Pause::Refused,
-            Verdict::Lost(_) | Verdict::Redirected(None) => Pause::Reconnect,
-            // A redirect takes one try more than there are servers.
-            Verdict::Unreachable | Verdict::Redirected(Some(_)) if self.tries > self.servers.len() => {
-                Pause::Reconnect
-            }
-            Verdict::Unreachable | Verdict::Redirected(Some(_)) => Pause::None,
-        };
+        self.is_crowded |= matches!(verdict, Verdict::Busy | Verdict::Faltered);
+        let pause = self.pause(&verdict);
         self.current = match verdict {
             Verdict::Renewed => self.current.clone(),
             Verdict::Redirected(Some(leader)) | Verdict::Lost(Some(leader)) => leader,
             // The same again: a server that restarts is back before another one leads.
-            Verdict::Lost(None) => self.current.clone(),
-            Verdict::Unreachable | Verdict::Redirected(None) | Verdict::Refused => self.next(),
+            Verdict::Lost(None) | Verdict::Faltered => self.current.clone(),
+            Verdict::Unreachable | Verdict::Busy | Verdict::Redirected(None) | Verdict::Refused => {
+                self.next()
+            }
         };
-        self.tries = if pause == Pause::None { self.tries + 1 } else { 1 };
+        if pause == Pause::None {
+            self.tries += 1;
+        } else {
+            (self.tries, self.is_crowded) = (1, false);
+        }
         pause
+    }
+
+    fn pause(&mut self, verdict: &Verdict) -> Pause {
+        // A redirect takes one try more than there are servers.
+        let is_round_over = self.tries > self.servers.len();
+        let is_pause_due = match verdict {
+            Verdict::Renewed => false,
+            Verdict::Refused => return Pause::Refused,
+            Verdict::Lost(_) | Verdict::Faltered | Verdict::Redirected(None) => true,
+            Verdict::Unreachable | Verdict::Busy | Verdict::Redirected(Some(_)) => is_round_over,
+        };
+        if !is_pause_due {
+            return Pause::None;
+        }
+        self.crowds = if self.is_crowded { self.crowds.saturating_add(1) } else { 0 };
+        if self.crowds > 0 { Pause::Crowd(self.crowds) } else { Pause::Reconnect }
     }
 
     fn next(&self) -> ServerAddress {
@@ -109,6 +133,23 @@ mod tests {
         assert_eq!(seen, ["b", "c", "a", "b", "c", "a", "b", "c", "a"]);
         let waits: Vec<usize> = (0..8).filter(|at| pauses[*at] == Pause::Reconnect).collect();
         assert_eq!(waits, [3, 7]);
+    }
+
+    #[test]
+    fn pauses_grow_while_servers_have_no_time_and_not_when_they_are_gone() {
+        let mut route = route();
+        let mut pauses = |verdicts: &[Verdict]| -> Vec<Pause> {
+            let pauses = verdicts.iter().map(|verdict| route.after(verdict.clone()));
+            pauses.filter(|pause| *pause != Pause::None).collect()
+        };
+        let busy = [Verdict::Unreachable, Verdict::Busy, Verdict::Unreachable, Verdict::Unreachable];
+        assert_eq!(pauses(&busy), [Pause::Crowd(1)]);
+        assert_eq!(pauses(&busy), [Pause::Crowd(2)]);
+        assert_eq!(pauses(&[Verdict::Faltered]), [Pause::Crowd(3)], "a session that stood only for a moment");
+        let gone = [const { Verdict::Unreachable }; 4];
+        assert_eq!(pauses(&gone), [Pause::Reconnect]);
+        assert_eq!(pauses(&[Verdict::Lost(None)]), [Pause::Reconnect]);
+        assert_eq!(pauses(&busy), [Pause::Crowd(1)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One session with one server, from its greeting to its end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kogge_host::clock;
 use kogge_host::tasks::OnPanic;
@@ -26,16 +26,23 @@ use crate::wire::{AgentFrame, Call, ControlFrame, Hello, NotLeader, Welcome, age
 /// Clocks further apart than this are worth a warning.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
+/// A session that breaks sooner did not stand: the server, or this machine, is overloaded.
+const STEADY: Duration = Duration::from_secs(10);
+
 /// How a try or a session ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Unreachable(Reason),
+    /// It took the connection, and had no time for it.
+    Busy(Reason),
     NotLeader(Option<ServerAddress>),
     Refused(Refusal),
     Lost {
         why: Reason,
         leader: Option<ServerAddress>,
     },
+    /// It was lost soon after it began.
+    Faltered(Reason),
     Renewed,
     /// The agent has ended.
     Closed,
@@ -50,12 +57,16 @@ pub(super) struct Session {
     codec: Codec,
     out: mpsc::Sender<AgentFrame>,
     inbound: Streaming<ControlFrame>,
+    since: Instant,
 }
 
 /// Tries `server`.
 pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result<Session, Outcome> {
     let unreachable = |text: String| Outcome::Unreachable(Reason::new(format!("server {server}: {text}")));
-    let reached = shared.connect(server).await.map_err(|error| Outcome::Unreachable(error.reason()))?;
+    let reached = shared.connect(server).await.map_err(|error| match error.is_busy() {
+        true => Outcome::Busy(error.reason()),
+        false => Outcome::Unreachable(error.reason()),
+    })?;
     let (client, at) = (reached.client, reached.at);
     if renew::is_due(shared) {
         match renew::renew(shared, client.clone()).await {
@@ -71,7 +82,7 @@ pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result
     let hello = AgentFrame { frame: Some(agent_frame::Frame::Hello(hello(shared))) };
     out.try_send(hello).expect("a new channel has room");
     let patience = shared.config.timing.answer;
-    let silent = |_| unreachable("it does not answer".to_owned());
+    let silent = |_| Outcome::Busy(Reason::new(format!("server {server}: it does not answer")));
     let mut opening = client.clone();
     let answer = timeout(patience, opening.session(flow(frames))).await.map_err(silent)?;
     let mut inbound = answer.map_err(|status| unreachable(status.message().to_owned()))?.into_inner();
@@ -86,8 +97,8 @@ pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result
         _ => return Err(unreachable("its answer cannot be read".to_owned())),
     };
     let codec = Codec { version: welcome.version, max_bytes: MAX_MESSAGE_BYTES };
-    let session =
-        Session { shared: Arc::clone(shared), server: server.clone(), at, client, codec, out, inbound };
+    let (shared, server) = (Arc::clone(shared), server.clone());
+    let session = Session { shared, server, at, client, codec, out, inbound, since: Instant::now() };
     session.welcomed(welcome).await;
     Ok(session)
 }
@@ -199,6 +210,9 @@ impl Session {
 
     fn lost(&self, why: &str) -> Outcome {
         let why = Reason::new(format!("lost server {}: {why}", self.server));
+        if self.since.elapsed() < STEADY {
+            return Outcome::Faltered(why);
+        }
         Outcome::Lost { why, leader: None }
     }
 }

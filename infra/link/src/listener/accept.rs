@@ -1,25 +1,30 @@
 //! Connections: accepted, bounded, put behind TLS and HTTP/2, closed.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kogge_host::tasks::OnPanic;
 use rustls_pki_types::CertificateDer;
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service as _;
 
 use super::caller::Caller;
 use super::door::Door;
+use super::ports::Leader;
 use super::shared::Shared;
 use crate::bounds;
 use crate::executor::Supervised;
@@ -34,6 +39,7 @@ pub(super) struct Reception {
     tls: TlsAcceptor,
     connections: Arc<Semaphore>,
     handshakes: Semaphore,
+    redirects: Arc<Semaphore>,
     strangers: Semaphore,
 }
 
@@ -42,6 +48,7 @@ impl Reception {
         Self {
             connections: Arc::new(Semaphore::new(shared.config.max_connections)),
             handshakes: Semaphore::new(bounds::MAX_HANDSHAKES),
+            redirects: Arc::new(Semaphore::new(bounds::MAX_REDIRECTS)),
             strangers: Semaphore::new(bounds::MAX_STRANGERS),
             shared,
             tls,
@@ -69,20 +76,37 @@ impl Reception {
                 tracing::warn!(%from, "too many connections of agents, one is closed");
                 continue;
             };
+            let Ok(redirect) = self.redirect() else {
+                tracing::debug!(%from, "many agents come, and another server leads: one is sent on");
+                continue;
+            };
             let reception = Arc::clone(&self);
             self.shared.group.spawn("connection of an agent", OnPanic::Log, async move {
-                reception.attend(stream, from, place).await;
+                reception.attend(stream, from, (place, redirect)).await;
             });
         }
     }
 
-    async fn attend(&self, stream: TcpStream, from: SocketAddr, _place: OwnedSemaphorePermit) {
-        let shaken = tokio::time::timeout(self.shared.config.timing.handshake, self.shake_hands(stream));
-        let stream = match shaken.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return tracing::debug!(%from, %error, "a TLS handshake failed"),
-            Err(_) => return tracing::debug!(%from, "a TLS handshake took too long"),
+    /// The place of somebody who comes only to hear which other server leads; an error when there is none left. They had
+    /// better go on at once: the leader needs the time of agents and machines more.
+    fn redirect(&self) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
+        match &*self.shared.ports.leader.borrow() {
+            Leader::Elsewhere(_) => Arc::clone(&self.redirects).try_acquire_owned().map(Some),
+            Leader::Here | Leader::Unknown => Ok(None),
+        }
+    }
+
+    async fn attend(
+        &self,
+        stream: TcpStream,
+        from: SocketAddr,
+        (_place, redirect): (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
+    ) {
+        let stream = match self.shake_hands(stream).await {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%from, %error, "a TLS handshake failed"),
         };
+        drop(redirect);
         let authority = self.shared.ports.signer.authority();
         let caller = Caller::new(from, shown(&stream), authority);
         if caller.is_agent() || caller.server(authority).is_ok() {
@@ -94,21 +118,25 @@ impl Reception {
             let _turn = self.strangers.acquire().await.expect("nobody closes the semaphore");
             self.serve(stream, caller, bounds::MAX_STRANGER_BYTES).await;
         };
-        if tokio::time::timeout(bounds::STRANGER_PATIENCE, serving).await.is_err() {
+        if timeout(bounds::STRANGER_PATIENCE, serving).await.is_err() {
             tracing::debug!(%from, "a connection without a certificate lasted too long");
         }
     }
 
-    /// Boxed: each future it is handed through would have room for all of it.
-    async fn shake_hands(&self, stream: TcpStream) -> std::io::Result<Box<TlsStream<TcpStream>>> {
-        // Whoever has waited for long would give up before the end: a storm of agents would be served in vain.
-        let turn = tokio::time::timeout(self.shared.config.timing.handshake / 2, self.handshakes.acquire());
-        let Ok(turn) = turn.await else { return Err(std::io::Error::other("too many others shake hands")) };
+    /// When it is its turn, and within [`crate::Timing::handshake`] then. Boxed: each future it is handed through would
+    /// have room for all of it.
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Box<TlsStream<TcpStream>>> {
+        let patience = self.shared.config.timing.handshake;
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let turn = timeout(patience, self.handshakes.acquire()).await.map_err(late)?;
         let _turn = turn.expect("nobody closes the semaphore");
+        if has_left(&stream) {
+            return Err(io::Error::other("it did not wait for its turn"));
+        }
         if let Err(error) = crate::socket::hurry(&stream) {
             tracing::debug!(%error, "a connection cannot be made quick");
         }
-        self.tls.accept(stream).await.map(Box::new)
+        timeout(patience, self.tls.accept(stream)).await.map_err(late)?.map(Box::new)
     }
 
     /// Answers calls until the connection or the group ends.
@@ -140,7 +168,7 @@ impl Reception {
         let mut http = hyper::server::conn::http2::Builder::new(Supervised(self.shared.group.clone()));
         http.timer(TokioTimer::new())
             .keep_alive_interval(timing.keepalive)
-            .keep_alive_timeout(timing.keepalive_timeout)
+            .keep_alive_timeout(timing.keepalive_patience)
             .max_concurrent_streams(bounds::MAX_STREAMS)
             .max_header_list_size(bounds::MAX_HEADER_BYTES)
             .initial_stream_window_size(bounds::STREAM_WINDOW_BYTES)
@@ -148,6 +176,12 @@ impl Reception {
             .max_send_buf_size(bounds::SEND_BUFFER_BYTES);
         http
     }
+}
+
+/// Whether the other side has closed the connection already: a storm of agents would be served in vain.
+fn has_left(stream: &TcpStream) -> bool {
+    let ready = stream.ready(Interest::READABLE).now_or_never();
+    ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
 }
 
 fn shown(stream: &TlsStream<TcpStream>) -> Option<CertificateDer<'static>> {

@@ -78,7 +78,7 @@ async fn greet(
     let agent = caller.agent(shared.ports.signer.authority())?;
     let hello = hear_hello(shared, inbound).await?;
     let version = agree(shared.config.versions, &hello)?;
-    let leader = shared.ports.leader.borrow().clone();
+    let leader = find_leader(shared).await;
     if leader != Leader::Here {
         return Err(Farewell::NotLeader(leader));
     }
@@ -100,6 +100,16 @@ async fn greet(
         shared: Arc::clone(shared),
     };
     Ok((session, seat))
+}
+
+/// Who leads. While nobody does, somebody will in a moment, and an agent that was sent away would have to come again.
+async fn find_leader(shared: &Shared) -> Leader {
+    let mut leader = shared.ports.leader.clone();
+    let found = leader.wait_for(|leader| *leader != Leader::Unknown);
+    match tokio::time::timeout(shared.config.timing.unled, found).await {
+        Ok(Ok(found)) => found.clone(),
+        Ok(Err(_)) | Err(_) => Leader::Unknown,
+    }
 }
 
 async fn hear_hello(shared: &Shared, inbound: &mut Streaming<AgentFrame>) -> Result<Hello, Farewell> {

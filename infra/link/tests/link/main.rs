@@ -6,6 +6,7 @@ mod bed;
 mod blobs;
 mod certificates;
 mod clones;
+mod crowds;
 mod following;
 // The generated code names it.
 #[path = "../../src/frames.rs"]

@@ -63,6 +63,7 @@ fn quick() -> Timing {
     Timing {
         keepalive: Duration::from_millis(200),
         keepalive_timeout: Duration::from_millis(400),
+        keepalive_patience: Duration::from_millis(400),
         answer: Duration::from_secs(1),
         handshake: Duration::from_secs(1),
         ..timing()
