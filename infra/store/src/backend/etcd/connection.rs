@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -34,6 +34,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// After which sent bytes that nobody acknowledges end the connection.
 const SEND_TIMEOUT_MS: u32 = 5_000;
 
+/// Who ends a connection sooner may not like who called.
+const GREETING: Duration = Duration::from_secs(5);
+
 /// A connection that could not be made. The text names the cause, as it is shown beside the member.
 #[derive(Debug, Error)]
 pub(super) enum DialError {
@@ -50,10 +53,14 @@ pub(super) enum DialError {
 /// A request that got no answer from the member.
 #[derive(Debug, Error)]
 pub(super) enum Cut {
-    #[error("the connection was closed{}{} before the request was sent", if why.is_empty() { "" } else { ": " }, why)]
-    NeverSent { why: String },
-    #[error("the connection was lost: {}", error_chain(.0))]
-    Lost(#[source] hyper::Error),
+    #[error("the connection was closed{}{} before the request was sent{guess}", if why.is_empty() { "" } else { ": " }, why)]
+    NeverSent { why: String, guess: &'static str },
+    #[error("the connection was lost: {}{guess}", error_chain(source))]
+    Lost {
+        source: hyper::Error,
+        /// What people should look at, if anything.
+        guess: &'static str,
+    },
 }
 
 /// A connection. Clones share it; it is closed when the last one is gone.
@@ -64,6 +71,9 @@ pub(super) struct Connection {
     fate: Arc<OnceLock<String>>,
     origin: http::Uri,
     endpoint: Arc<Endpoint>,
+    /// It is encrypted, and we have not said who we are.
+    is_anonymous: bool,
+    since: Instant,
     /// Told apart from others to the same member.
     number: u64,
 }
@@ -120,6 +130,8 @@ impl Connection {
             fate,
             origin: origin.expect("endpoints are hosts and ports"),
             endpoint: Arc::new(endpoint.clone()),
+            is_anonymous: tls.is_some_and(|tls| !tls.config().client_auth_cert_resolver.has_certs()),
+            since: Instant::now(),
             number,
         })
     }
@@ -142,6 +154,16 @@ impl Connection {
     /// Whether nothing can be sent on it any more.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Why it may have ended so soon. In TLS 1.3 a server refuses us after our handshake, and closes: whether its alert is
+    /// read before our next word meets the closed door is a matter of luck.
+    fn guess(&self) -> &'static str {
+        if self.is_anonymous && self.since.elapsed() < GREETING {
+            "; it may ask for a certificate, and none of ours is configured"
+        } else {
+            ""
+        }
     }
 
     /// Whether the two are one.
@@ -203,13 +225,13 @@ impl tower::Service<http::Request<Body>> for Connection {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (mut sender, fate) = (self.sender.clone(), Arc::clone(&self.fate));
-        let never_sent = move || Cut::NeverSent { why: fate.get().cloned().unwrap_or_default() };
+        let (mut sender, fate, guess) = (self.sender.clone(), Arc::clone(&self.fate), self.guess());
+        let never_sent = move || Cut::NeverSent { why: fate.get().cloned().unwrap_or_default(), guess };
         async move {
             sender.ready().await.map_err(|_| never_sent())?;
             sender.try_send_request(request).await.map_err(|mut failed| match failed.take_message() {
                 Some(_) => never_sent(),
-                None => Cut::Lost(failed.into_error()),
+                None => Cut::Lost { source: failed.into_error(), guess },
             })
         }
         .boxed()

@@ -52,7 +52,7 @@ pub(super) fn judge(status: &Status) -> Verdict {
     if let Some(cut) = cut(status) {
         return match cut {
             Cut::NeverSent { .. } => Verdict::NotHere(cut.to_string()),
-            Cut::Lost(_) => Verdict::Unclear(cut.to_string()),
+            Cut::Lost { .. } => Verdict::Unclear(cut.to_string()),
         };
     }
     let text = status.message();
@@ -125,7 +125,7 @@ mod tests {
         ] {
             assert!(matches!(judged(code, text), Verdict::Unclear(_)), "{text}");
         }
-        let lost = Status::from_error(Box::new(Cut::NeverSent { why: String::new() }));
+        let lost = Status::from_error(Box::new(Cut::NeverSent { why: String::new(), guess: "" }));
         assert!(matches!(judge(&lost), Verdict::NotHere(_)));
     }
 }
