@@ -109,13 +109,17 @@ const PRIVATE_BYTES: u64 = 4 << 20;
 
 #[test]
 fn a_supervisor_stays_small() {
-    let fixture = Fixture::shell("echo ready; exec sleep 1000");
-    let client = fixture.start();
-    fixture.wait_for_log("ready");
-    let shim = fixture.block_on(client.ping()).unwrap().shim_pid;
-    for _ in 0..200 {
-        fixture.block_on(client.stats()).unwrap();
-    }
+    // The program's text is shared with any other supervisor; a lone one would be charged with all of it.
+    let fixtures = [(); 2].map(|()| Fixture::shell("echo ready; exec sleep 1000"));
+    let supervisors = fixtures.each_ref().map(|fixture| {
+        let client = fixture.start();
+        fixture.wait_for_log("ready");
+        for _ in 0..200 {
+            fixture.block_on(client.stats()).unwrap();
+        }
+        fixture.block_on(client.ping()).unwrap().shim_pid
+    });
+    let shim = supervisors[0];
     let footprint = kogge_host::memory::footprint(shim).unwrap();
     println!("shim: {footprint:?}");
     assert!(footprint.private_bytes < PRIVATE_BYTES, "{footprint:?}");

@@ -141,7 +141,7 @@ async fn tls_and_passwords_are_spoken_and_their_faults_told_apart() {
     let found = store.get(&"k".into(), Consistency::Linearizable).await.unwrap();
     assert_eq!(found.entry.unwrap().value, "y");
 
-    let quick = |config: Config| Config { request_deadline: Duration::from_secs(2), ..config };
+    let quick = |config: Config| Config { request_deadline: Duration::from_secs(6), ..config };
     let wrong = fault(Config { user: user("cloud", "guess"), ..open.clone() }).await;
     assert!(matches!(wrong, OpenError::WrongCredentials { .. }), "{wrong:?}");
     assert_eq!(wrong.to_string(), "etcd does not know user \"cloud\" with this password");
