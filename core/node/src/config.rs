@@ -17,12 +17,13 @@ pub struct NodeConfig {
     pub heartbeat: Duration,
     /// A task that starts is told of after this long, unless it runs by then: most do, and one word is enough.
     pub tell_start_after: Duration,
-    /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`].
+    /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`], for updates
+    /// up to [`NodeConfig::update_resend_max`].
     pub resend_first: Duration,
     /// Longest wait for an answer to a registration: until then there is no other sign of life.
     pub resend_max: Duration,
-    /// Longest wait for the answer to an update. A link that stands loses nothing, and a new registration says everything
-    /// again: what is not answered waits in a server that has much to do, and more of it does not help.
+    /// Longest wait for the answer to an update. A link that stands loses only what finds no room, and a new registration
+    /// says everything again: what is not answered waits in a server that has much to do, and more of it does not help.
     pub update_resend_max: Duration,
     /// Between two SIGKILLs for a task that does not end.
     pub kill_again: Duration,

@@ -171,7 +171,7 @@ fn events_are_heard_together_and_offers_keep_their_place_between_them() {
 }
 
 #[test]
-fn a_thousand_agents_that_return_at_once_are_planned_for_once() {
+fn many_agents_that_return_at_once_are_planned_for_once() {
     let (mut core, updates) = launched(500);
     let ready = |n: usize| {
         let (agent, attributes) = (AgentId::new(format!("agent-{n}")), Arc::default());
