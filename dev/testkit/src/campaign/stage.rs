@@ -392,6 +392,9 @@ fn deploy_web(door: &Door) -> Result<(), Miss> {
         "name": "web", "image": IMAGE, "command": SERVE, "instances": WISH, "ports": [8080],
         "cpu_millis": 50, "mem_bytes": 16 << 20, "health": {"check": "tcp"}
     });
-    let answer = door.ask("/api/v1/deployments", Some(&web), START)?;
+    // A server that is refused the lead just then has changed nothing.
+    let ask = || door.ask("/api/v1/deployments", Some(&web), START);
+    let is_done = |asked: &Result<Answer, Miss>| !matches!(asked, Ok(answer) if answer.status == 503);
+    let answer = wait::within(START, || Some(ask()).filter(is_done)).unwrap_or_else(ask)?;
     if answer.status == 200 { Ok(()) } else { Err(Miss::new(format!("web: {}", answer.detail()))) }
 }

@@ -36,7 +36,7 @@ pub(crate) async fn a_watch_goes_on_after_a_restart_or_is_told_to_list_again(rig
 }
 
 pub(crate) async fn leases_outlive_a_restart_and_then_end(rig: &impl Rig) {
-    let ttl = Duration::from_millis(500);
+    let ttl = Duration::from_secs(2);
     let store = rig.open().await;
     let lease = store.lease_grant(ttl).await.unwrap();
     let long = store.lease_grant(ttl * 1000).await.unwrap();
