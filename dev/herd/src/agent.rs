@@ -64,11 +64,14 @@ struct Agent {
 
 impl Agent {
     async fn run(&mut self, mut link: Dialed) {
-        let mut state = link.handle.state();
+        let (mut state, mut spares) = (link.handle.state(), link.handle.spares());
         self.take(Input::LinkUp, &link);
         loop {
             let is_connected = matches!(&*state.borrow_and_update(), LinkState::Connected { .. });
-            self.tally.changes(&mut self.standing, |standing| standing.is_connected = is_connected);
+            let ready = *spares.borrow_and_update();
+            self.tally.changes(&mut self.standing, |standing| {
+                (standing.is_connected, standing.spares) = (is_connected, ready);
+            });
             let input = tokio::select! {
                 order = link.from_control.recv() => match order {
                     Some(order) => self.heard(order),
@@ -78,6 +81,7 @@ impl Agent {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
+                Ok(()) = spares.changed() => continue,
                 () = clock::sleep_until(self.node.next_wakeup()) => Input::Tick,
             };
             self.take(input, &link);

@@ -19,6 +19,8 @@ pub(crate) struct Standing {
     /// The term of the leader that took its registration last.
     pub(crate) registered: Option<Term>,
     pub(crate) running: usize,
+    /// Connections that stand ready, to servers that do not lead.
+    pub(crate) spares: usize,
 }
 
 /// All agents together.
@@ -28,6 +30,7 @@ pub(crate) struct Tally(Mutex<Sum>);
 #[derive(Debug, Default)]
 struct Sum {
     connected: usize,
+    spares: usize,
     running: usize,
     launched: usize,
     by_term: BTreeMap<Term, usize>,
@@ -43,6 +46,8 @@ struct Line {
     term: u64,
     /// Agents whose registration the leader of that term has taken.
     registered: usize,
+    /// Connections that stand ready, of all agents.
+    spares: usize,
     running: usize,
     launched: usize,
 }
@@ -58,6 +63,7 @@ impl Tally {
         let mut sum = self.sum();
         sum.connected = sum.connected - usize::from(before.is_connected) + usize::from(standing.is_connected);
         sum.running = sum.running - before.running + standing.running;
+        sum.spares = sum.spares - before.spares + standing.spares;
         if before.registered != standing.registered {
             if let Some(count) = before.registered.and_then(|term| sum.by_term.get_mut(&term)) {
                 *count -= 1;
@@ -84,6 +90,7 @@ impl Tally {
             connected: sum.connected,
             term,
             registered,
+            spares: sum.spares,
             running: sum.running,
             launched: sum.launched,
         };

@@ -26,6 +26,9 @@ pub(crate) const MAX_STREAMS: u32 = 8;
 /// Bytes of a request's headers.
 pub(crate) const MAX_HEADER_BYTES: u32 = 16 << 10;
 
+/// Connections of one agent to servers that do not lead.
+pub(crate) const MAX_SPARES: usize = 8;
+
 /// TLS handshakes at once; the others wait their turn.
 pub(crate) const MAX_HANDSHAKES: usize = 256;
 

@@ -11,8 +11,10 @@ pub struct Timing {
     pub handshake: Duration,
     /// For the first answer to any call.
     pub answer: Duration,
-    /// Silence after which the other side is asked for a sign of life.
+    /// Silence after which a server is asked for a sign of life, while there is a session with it.
     pub keepalive: Duration,
+    /// And an agent by its server, which need not ask while it is asked. Also ways that stand ready are kept open so.
+    pub keepalive_idle: Duration,
     /// And how long an agent waits for one of its server.
     pub keepalive_timeout: Duration,
     /// And a server for one of an agent: longer. Whether an agent lives is judged by its words; a connection that is
@@ -20,6 +22,9 @@ pub struct Timing {
     pub keepalive_patience: Duration,
     /// The longest wait before a reconnect; the shortest is a quarter of it. Spreads the agents of a dead leader.
     pub reconnect: Duration,
+    /// The longest wait before a connection is made to another server of those that do not lead; the shortest is a
+    /// quarter of it. They are made while there is time, one after the other.
+    pub spare: Duration,
     /// The wait after a refusal, which will hardly be another one soon; between a half of it and the whole.
     pub refused: Duration,
     /// How long an agent that comes while nobody leads is kept waiting for a leader: shorter than what it waits for an
@@ -40,9 +45,11 @@ impl Default for Timing {
             handshake: Duration::from_secs(5),
             answer: Duration::from_secs(10),
             keepalive: Duration::from_secs(2),
+            keepalive_idle: Duration::from_secs(15),
             keepalive_timeout: Duration::from_secs(5),
             keepalive_patience: Duration::from_secs(10),
             reconnect: Duration::from_secs(2),
+            spare: Duration::from_secs(60),
             refused: Duration::from_secs(20),
             unled: Duration::from_secs(2),
             challenge: Duration::from_secs(2),

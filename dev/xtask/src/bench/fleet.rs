@@ -49,15 +49,18 @@ pub(crate) struct Tally {
     pub(crate) connected: usize,
     pub(crate) term: u64,
     pub(crate) registered: usize,
+    /// Connections that stand ready, to servers that do not lead.
+    pub(crate) spares: usize,
     pub(crate) running: usize,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connected, term, registered, running } = self;
+        let Self { connected, term, registered, spares, running } = self;
         write!(
             out,
-            "{connected} agents connected, {registered} registered in term {term}; {running} instances run"
+            "{connected} agents connected, {registered} registered in term {term}, {spares} more connections ready; \
+             {running} instances run"
         )
     }
 }
@@ -113,6 +116,11 @@ impl Fleet {
             let name = leader.and_then(|node| node["name"].as_str());
             Ok(self.servers.iter().find(|server| Some(server.name.as_str()) == name))
         })
+    }
+
+    /// How many connections `agents` have ready when each has one to each server that does not lead.
+    pub(crate) fn ways(&self, agents: usize) -> usize {
+        agents * (self.servers.len() - 1)
     }
 
     /// Waits until the leader knows that so many instances are well: what agents have done it hears later.

@@ -35,6 +35,9 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     talk(&format!("bench: {instances} instances run after {:.1} s", begun.elapsed().as_secs_f64()));
     fleet.settle(instances, PATIENCE)?;
     talk(&format!("bench: the leader knows it after {:.1} s", begun.elapsed().as_secs_f64()));
+    // In a cloud that has stood for a minute they do; few may be on their way anew.
+    let ready = fleet.ways(agents) / 100 * 99;
+    herd.wait("agents to have ways to the other servers", PATIENCE, |tally| tally.spares >= ready)?;
     std::thread::sleep(SETTLING);
     let (share, bytes) = watch(leader, &herd);
     let term = herd.tally().term;

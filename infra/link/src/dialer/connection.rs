@@ -117,6 +117,14 @@ pub(crate) struct Reached {
     pub(crate) client: Client,
     /// For more connections to the same process.
     pub(crate) at: ServerAddress,
+    sender: SendRequest<Body>,
+}
+
+impl Reached {
+    /// Whether it stands, as far as is known here.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
 }
 
 /// Connects to `server`.
@@ -152,8 +160,9 @@ pub(crate) async fn connect(
         }
     });
     let origin = Uri::from_static("https://kogge");
-    let client = LinkClient::with_origin(Connection { sender }, origin);
-    Ok(Reached { client: client.max_decoding_message_size(bounds::MAX_MESSAGE_BYTES), at: at.into() })
+    let client = LinkClient::with_origin(Connection { sender: sender.clone() }, origin);
+    let client = client.max_decoding_message_size(bounds::MAX_MESSAGE_BYTES);
+    Ok(Reached { client, at: at.into(), sender })
 }
 
 async fn reach(server: &ServerAddress, timing: &Timing) -> Result<(TcpStream, SocketAddr), DialError> {
@@ -183,7 +192,8 @@ fn http(timing: &Timing, group: &TaskGroup) -> Builder<Supervised> {
     http.timer(TokioTimer::new())
         .keep_alive_interval(timing.keepalive)
         .keep_alive_timeout(timing.keepalive_timeout)
-        .keep_alive_while_idle(true)
+        // On one without a session, only the server asks, and seldom.
+        .keep_alive_while_idle(false)
         .max_header_list_size(bounds::MAX_HEADER_BYTES)
         .initial_stream_window_size(bounds::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(bounds::CONNECTION_WINDOW_BYTES)

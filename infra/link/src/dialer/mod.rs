@@ -17,6 +17,7 @@ mod renew;
 mod route;
 mod session;
 mod shared;
+mod spares;
 mod state;
 
 use std::sync::{Arc, Mutex};
@@ -46,6 +47,7 @@ pub use state::LinkState;
 use route::{Pause, Route, Verdict};
 use session::Outcome;
 use shared::Shared;
+use spares::Spares;
 
 /// How often the pause doubles that agents take while servers have no time for all of them: at most 16 s.
 const MOST_DOUBLINGS: u32 = 3;
@@ -116,6 +118,7 @@ pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Resu
         at: ArcSwapOption::empty(),
         state,
         calls: Arc::new(Semaphore::new(MAX_CALLS)),
+        spares: Spares::default(),
         group: group.child("link to the servers"),
         config,
         ports,
@@ -146,6 +149,12 @@ impl DialerHandle {
         self.shared.servers.load_full()
     }
 
+    /// How many connections to servers that do not lead stand ready, now and from now on.
+    #[must_use]
+    pub fn spares(&self) -> watch::Receiver<usize> {
+        self.shared.spares.count()
+    }
+
     /// Ends the link. Returns what did not end in time and was cut off.
     pub async fn shutdown(&self, patience: Duration) -> Vec<String> {
         self.shared.group.shutdown(patience).await
@@ -161,10 +170,14 @@ async fn run(shared: Arc<Shared>, mut route: Route, mut agent: AgentEnd) {
             Ok(session) => session.attend(&mut agent).await,
             Err(outcome) => outcome,
         };
+        if matches!(outcome, Outcome::Renewed | Outcome::Refused(_)) {
+            shared.spares.clear();
+        }
         route.learn(&shared.servers.load());
         let Some(verdict) = judge(&shared, outcome) else { break };
         pause = length(route.after(verdict), &shared);
     }
+    shared.spares.clear();
     shared.state.send_replace(LinkState::Closed);
     shared.group.token().cancel();
 }

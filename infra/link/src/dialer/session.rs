@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Status, Streaming};
 
-use super::connection::{Client, flow};
+use super::connection::{Reached, flow};
 use super::renew;
 use super::shared::Shared;
+use super::spares;
 use super::state::LinkState;
 use super::{AgentEnd, answer, follow};
 use crate::address::ServerAddress;
@@ -52,24 +53,40 @@ pub(super) enum Outcome {
 pub(super) struct Session {
     shared: Arc<Shared>,
     server: ServerAddress,
-    at: ServerAddress,
-    client: Client,
+    reached: Reached,
     codec: Codec,
     out: mpsc::Sender<AgentFrame>,
     inbound: Streaming<ControlFrame>,
     since: Instant,
 }
 
-/// Tries `server`.
+/// Tries `server`, on a connection that stands ready if there is one.
 pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result<Session, Outcome> {
-    let unreachable = |text: String| Outcome::Unreachable(Reason::new(format!("server {server}: {text}")));
+    let timing = &shared.config.timing;
+    if let Some(spare) = shared.spares.take(server) {
+        match greet(shared, server, spare, timing.handshake).await {
+            // It broke without a sign: a new one shows whether the server is there.
+            Err(Outcome::Unreachable(why)) => tracing::debug!(reason = %why, "a spare connection was none"),
+            answered => return answered,
+        }
+    }
     let reached = shared.connect(server).await.map_err(|error| match error.is_busy() {
         true => Outcome::Busy(error.reason()),
         false => Outcome::Unreachable(error.reason()),
     })?;
-    let (client, at) = (reached.client, reached.at);
+    greet(shared, server, reached, timing.answer).await
+}
+
+/// Begins a session, with somebody who answers within `patience`.
+async fn greet(
+    shared: &Arc<Shared>,
+    server: &ServerAddress,
+    reached: Reached,
+    patience: Duration,
+) -> Result<Session, Outcome> {
+    let unreachable = |text: String| Outcome::Unreachable(Reason::new(format!("server {server}: {text}")));
     if renew::is_due(shared) {
-        match renew::renew(shared, client.clone()).await {
+        match renew::renew(shared, reached.client.clone()).await {
             // The connection still is that of the old certificate.
             Ok(()) => return Err(Outcome::Renewed),
             Err(refusal) if renew::has_expired(shared) => return Err(Outcome::Refused(refusal)),
@@ -81,9 +98,8 @@ pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result
     let (out, frames) = mpsc::channel(MAX_FRAMES);
     let hello = AgentFrame { frame: Some(agent_frame::Frame::Hello(hello(shared))) };
     out.try_send(hello).expect("a new channel has room");
-    let patience = shared.config.timing.answer;
     let silent = |_| Outcome::Busy(Reason::new(format!("server {server}: it does not answer")));
-    let mut opening = client.clone();
+    let mut opening = reached.client.clone();
     let answer = timeout(patience, opening.session(flow(frames))).await.map_err(silent)?;
     let mut inbound = answer.map_err(|status| unreachable(status.message().to_owned()))?.into_inner();
     let first = timeout(patience, inbound.message()).await.map_err(silent)?;
@@ -91,6 +107,7 @@ pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result
     let welcome = match first.and_then(|first| first.frame) {
         Some(control_frame::Frame::Welcome(welcome)) => welcome,
         Some(control_frame::Frame::NotLeader(NotLeader { leader })) => {
+            shared.spares.keep(server, reached);
             return Err(Outcome::NotLeader(leader.parse().ok()));
         }
         Some(control_frame::Frame::Refusal(refusal)) => return Err(Outcome::Refused(refusal.into())),
@@ -98,7 +115,7 @@ pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result
     };
     let codec = Codec { version: welcome.version, max_bytes: MAX_MESSAGE_BYTES };
     let (shared, server) = (Arc::clone(shared), server.clone());
-    let session = Session { shared, server, at, client, codec, out, inbound, since: Instant::now() };
+    let session = Session { shared, server, reached, codec, out, inbound, since: Instant::now() };
     session.welcomed(welcome).await;
     Ok(session)
 }
@@ -121,7 +138,7 @@ impl Session {
         }
         self.shared.learn_servers(&welcome.servers.unwrap_or_default().addresses).await;
         tracing::info!(server = %self.server, version = welcome.version, "connected");
-        self.shared.at.store(Some(Arc::new(self.at.clone())));
+        self.shared.at.store(Some(Arc::new(self.reached.at.clone())));
         self.shared.state.send_replace(LinkState::Connected {
             server: self.server.clone(),
             program: welcome.program,
@@ -132,15 +149,21 @@ impl Session {
 
     /// Reports out, orders in, until something ends it.
     pub(super) async fn attend(mut self, agent: &mut AgentEnd) -> Outcome {
-        let (shared, client, out) = (Arc::clone(&self.shared), self.client.clone(), self.out.clone());
+        let (shared, server, out) = (Arc::clone(&self.shared), self.server.clone(), self.out.clone());
         let (codec, AgentEnd { reports, orders, bulletins }) = (self.codec, agent);
-        tokio::select! {
+        let reached = self.reached.clone();
+        let outcome = tokio::select! {
             () = shared.group.cancelled() => Outcome::Closed,
             outcome = self.hear(orders) => outcome,
             outcome = tell(codec, reports, &out) => outcome,
-            () = renew::keep_fresh(&shared, &client) => Outcome::Renewed,
-            never = follow::run(&shared, &client, bulletins) => match never {},
+            () = renew::keep_fresh(&shared, &reached.client) => Outcome::Renewed,
+            never = follow::run(&shared, &reached.client, bulletins) => match never {},
+            never = spares::keep(&shared, &server, &reached.at) => match never {},
+        };
+        if matches!(outcome, Outcome::Lost { leader: Some(_), .. }) {
+            shared.spares.keep(&server, reached);
         }
+        outcome
     }
 
     async fn hear(&mut self, orders: &mpsc::Sender<FromControl>) -> Outcome {
@@ -198,7 +221,7 @@ impl Session {
         let Ok(place) = Arc::clone(&self.shared.calls).try_acquire_owned() else {
             return tracing::warn!("too many open logs and programs, a call is not answered");
         };
-        let (shared, at) = (Arc::clone(&self.shared), self.at.clone());
+        let (shared, at) = (Arc::clone(&self.shared), self.reached.at.clone());
         self.shared.group.spawn("call into a task", OnPanic::Log, async move {
             let _place = place;
             tokio::select! {

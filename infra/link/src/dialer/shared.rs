@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::config::{DialerConfig, DialerPorts};
 use super::connection::{self, DialError, Reached};
+use super::spares::Spares;
 use super::state::LinkState;
 use crate::address::ServerAddress;
 use crate::identity::Identity;
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) at: ArcSwapOption<ServerAddress>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) calls: Arc<Semaphore>,
+    /// Ways to servers that may lead next.
+    pub(super) spares: Spares,
     pub(super) group: TaskGroup,
 }
 

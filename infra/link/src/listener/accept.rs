@@ -167,7 +167,7 @@ impl Reception {
         let timing = &self.shared.config.timing;
         let mut http = hyper::server::conn::http2::Builder::new(Supervised(self.shared.group.clone()));
         http.timer(TokioTimer::new())
-            .keep_alive_interval(timing.keepalive)
+            .keep_alive_interval(timing.keepalive_idle)
             .keep_alive_timeout(timing.keepalive_patience)
             .max_concurrent_streams(bounds::MAX_STREAMS)
             .max_header_list_size(bounds::MAX_HEADER_BYTES)

@@ -16,6 +16,7 @@ mod joining;
 mod leaders;
 mod raw;
 mod reaching;
+mod relay;
 mod renewal;
 mod sessions;
 mod silence;

@@ -1,0 +1,88 @@
+//! Connections to the servers that do not lead, made while there is time. When the leader dies, thousands of agents
+//! reach the next one without a handshake each, which would keep it busy for a minute; and whoever does not lead says
+//! who does on the same connection.
+//!
+//! Nothing is said on a spare connection: only the server asks for a sign of life now and then, and TCP does.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::connection::Reached;
+use super::shared::Shared;
+use crate::address::ServerAddress;
+use crate::bounds::MAX_SPARES;
+use crate::timing::jitter;
+
+/// Those that stand, by the server they lead to: none to the server of the session.
+pub(super) struct Spares {
+    table: Mutex<BTreeMap<ServerAddress, Reached>>,
+    count: watch::Sender<usize>,
+}
+
+impl Default for Spares {
+    fn default() -> Self {
+        Self { table: Mutex::default(), count: watch::Sender::new(0) }
+    }
+}
+
+impl Spares {
+    /// How many there are, now and from now on.
+    pub(super) fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// Takes the one to `server` for a session, if it still stands.
+    pub(super) fn take(&self, server: &ServerAddress) -> Option<Reached> {
+        self.change(|table| table.remove(server)).filter(Reached::is_open)
+    }
+
+    /// Keeps one for later.
+    pub(super) fn keep(&self, server: &ServerAddress, reached: Reached) {
+        self.change(|table| {
+            if table.len() < MAX_SPARES && reached.is_open() {
+                table.insert(server.clone(), reached);
+            }
+        });
+    }
+
+    /// Closes all: they were made under an identity that is not in use any more.
+    pub(super) fn clear(&self) {
+        self.change(BTreeMap::clear);
+    }
+
+    /// Closes those to servers that are not `wanted`; tells which of these has none.
+    fn missing(&self, wanted: &[ServerAddress]) -> Option<ServerAddress> {
+        self.change(|table| {
+            table.retain(|server, reached| reached.is_open() && wanted.contains(server));
+            let has_room = table.len() < MAX_SPARES;
+            wanted.iter().find(|server| has_room && !table.contains_key(*server)).cloned()
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<ServerAddress, Reached>) -> T) -> T {
+        let mut table: MutexGuard<'_, _> = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut table);
+        let count = table.len();
+        self.count.send_if_modified(|known| std::mem::replace(known, count) != count);
+        changed
+    }
+}
+
+/// Keeps one to each server but that of the session, which is called `server` and found at `at`. One try at a time,
+/// at points of time that differ between agents: servers have more urgent work.
+pub(super) async fn keep(shared: &Shared, server: &ServerAddress, at: &ServerAddress) -> Infallible {
+    loop {
+        tokio::time::sleep(jitter(shared.config.timing.spare / 4, shared.config.timing.spare)).await;
+        let servers = shared.servers.load_full();
+        let others = servers.iter().filter(|other| *other != server && *other != at);
+        let others: Vec<ServerAddress> = others.cloned().collect();
+        let Some(missing) = shared.spares.missing(&others) else { continue };
+        match shared.connect(&missing).await {
+            Ok(reached) => shared.spares.keep(&missing, reached),
+            Err(error) => tracing::debug!(%error, "no spare connection to a server that does not lead"),
+        }
+    }
+}
