@@ -116,7 +116,10 @@ impl Kernel {
             });
         self.take_strays(&id, unknown, held, effects);
         for status in known {
-            self.take_status(status, effects);
+            // What its agent has no answer to yet it says again, now that it is registered, and hears it then.
+            if !self.is_known_already(&status) {
+                self.take_status(status, effects);
+            }
         }
         for task in self.agents[&id].tasks.clone() {
             self.compare(&id, &task, mentioned.contains(&task), effects);

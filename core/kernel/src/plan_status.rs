@@ -79,6 +79,18 @@ impl Kernel {
         }
     }
 
+    /// Whether a status says what its framework has acknowledged already; then it is no cause for anything.
+    pub(crate) fn is_known_already(&mut self, status: &TaskStatus) -> bool {
+        let Some(task) = self.tasks.get_mut(&status.task) else { return false };
+        let known = &task.record.status;
+        let is_same = known.agent == status.agent && known.run == status.run && !task.record.is_given_up();
+        let is_old = is_same && status.sequence <= known.sequence.min(task.acknowledged);
+        if is_old {
+            task.missing_since = None;
+        }
+        is_old
+    }
+
     fn answer_repeat(&mut self, status: &TaskStatus, effects: &mut Effects) {
         let task = self.tasks.get(&status.task).expect("only updates of known tasks are repeats");
         if task.acknowledged >= status.sequence || status.sequence < task.record.status.sequence {
@@ -121,7 +133,11 @@ impl Kernel {
         task.acknowledged = task.acknowledged.max(sequence);
         let status = &task.record.status;
         let (task_id, run) = (id.clone(), status.run);
-        effects.push(Effect::to_agent(&status.agent, ToAgent::Acknowledge { task: task_id, run, sequence }));
+        // Whoever is not there says it again when it is back.
+        if self.agents.get(&status.agent).is_some_and(|agent| agent.phase.is_registered()) {
+            effects
+                .push(Effect::to_agent(&status.agent, ToAgent::Acknowledge { task: task_id, run, sequence }));
+        }
         if task.acknowledged == status.sequence && !task.record.is_live() {
             self.forget(id, effects);
         }

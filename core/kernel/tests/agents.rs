@@ -228,6 +228,19 @@ fn a_late_echo_of_an_old_registration_loses_no_task() {
 }
 
 #[test]
+fn what_is_acknowledged_is_not_acknowledged_again_for_a_registration() {
+    let mut world = with_task();
+    let status = |world: &World| world.status_of("m", "t", 1, running());
+    let held = [("t", size(600, &[]))];
+    world.register_with("m", size(1000, &[]), vec![status(&world)], &held);
+    assert_eq!(world.count("m", "acknowledge t 1"), 0);
+    // Its agent has no answer yet, and says it again.
+    world.status("m", "t", 1, running());
+    assert_eq!(world.count("m", "acknowledge t 1"), 1);
+    assert!(world.updates("a").is_empty());
+}
+
+#[test]
 fn a_task_that_its_agent_keeps_leaving_out_is_lost() {
     let mut world = with_task();
     for _ in 0..6 {
