@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -15,6 +16,9 @@ use super::shared::Shared;
 use crate::address::ServerAddress;
 use crate::bounds::MAX_SPARES;
 use crate::timing::jitter;
+
+/// So many times as long as a connection took to make, there is a pause: servers that are slow have much to do.
+const PAUSES: u32 = 50;
 
 /// Those that stand, by the server they lead to: none to the server of the session.
 pub(super) struct Spares {
@@ -74,13 +78,18 @@ impl Spares {
 /// Keeps one to each server but that of the session, which is called `server` and found at `at`. One try at a time,
 /// at points of time that differ between agents: servers have more urgent work.
 pub(super) async fn keep(shared: &Shared, server: &ServerAddress, at: &ServerAddress) -> Infallible {
+    let (shortest, longest) = (shared.config.timing.spare / 4, shared.config.timing.spare);
+    let mut took = Duration::ZERO;
     loop {
-        tokio::time::sleep(jitter(shared.config.timing.spare / 4, shared.config.timing.spare)).await;
+        tokio::time::sleep(jitter(shortest, longest) + took * PAUSES).await;
         let servers = shared.servers.load_full();
         let others = servers.iter().filter(|other| *other != server && *other != at);
         let others: Vec<ServerAddress> = others.cloned().collect();
         let Some(missing) = shared.spares.missing(&others) else { continue };
-        match shared.connect(&missing).await {
+        let begun = Instant::now();
+        let connected = shared.connect(&missing).await;
+        took = begun.elapsed();
+        match connected {
             Ok(reached) => shared.spares.keep(&missing, reached),
             Err(error) => tracing::debug!(%error, "no spare connection to a server that does not lead"),
         }
