@@ -38,6 +38,9 @@ pub(crate) const ROUND_OPS: usize = 1_024;
 /// Calls and events of one round at most: a conversation of the cores that goes on is a fault of ours.
 const CONVERSATION_LIMIT: usize = 1_000_000;
 
+/// Events that are heard together.
+const EVENTS_AT_ONCE: usize = 4_096;
+
 /// Services that are gone whose history is kept.
 const GONE_HISTORIES: usize = 100;
 
@@ -80,10 +83,13 @@ pub(crate) enum Word {
     Event(Event),
 }
 
-/// `first` and the events that stand before any other word.
+/// `first` and the events that stand before any other word, so many that what follows from them is a large round.
 fn with_following(first: Event, words: &mut VecDeque<Word>) -> Vec<Event> {
     let mut events = vec![first];
     loop {
+        if events.len() == EVENTS_AT_ONCE {
+            return events;
+        }
         match words.pop_front() {
             Some(Word::Event(event)) => events.push(event),
             Some(other) => {

@@ -165,8 +165,12 @@ impl Reactor {
         round: &mut Round,
         answers: &mut Vec<Answer>,
     ) {
-        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
+        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people. A few
+        // deployments of hundreds of instances fill a round: all wait until all of it is saved.
         for _ in 0..ROUND_JOBS {
+            if round.batch.len() >= ROUND_OPS {
+                break;
+            }
             let Ok(job) = self.wires.jobs.try_recv() else { break };
             answers.push(job.run(&mut self.cloud, round));
         }

@@ -116,3 +116,18 @@ fn who_asks_twice_for_offers_asks_once() {
     cloud.call(Call::Revive);
     assert_eq!(cloud.words.len(), 3);
 }
+
+#[test]
+fn many_events_are_heard_in_portions_and_in_their_order() {
+    let lost =
+        |number: usize| Event::AgentLost { agent: AgentId::new(number.to_string()), reason: "gone".into() };
+    let mut words: VecDeque<Word> = (1..2 * EVENTS_AT_ONCE).map(|number| Word::Event(lost(number))).collect();
+    words.push_back(Word::ToKernel(kogge_kernel::Input::Tick));
+    words.push_back(Word::Event(lost(0)));
+    let first = with_following(lost(0), &mut words);
+    assert_eq!((first.len(), words.len()), (EVENTS_AT_ONCE, EVENTS_AT_ONCE + 2));
+    let Some(Word::Event(next)) = words.pop_front() else { panic!("an event follows") };
+    assert_eq!(next, lost(EVENTS_AT_ONCE));
+    assert_eq!(with_following(next, &mut words).len(), EVENTS_AT_ONCE);
+    assert_eq!(words.len(), 2, "what is no event ends a portion");
+}
