@@ -135,4 +135,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Resolves, with the reason, when the engine has ended for good in this process: it was closed, or it met a
     /// fault after which it must not go on (a sync that failed). Who cannot work without it should then stop.
     fn ended(&self) -> BoxFuture<'static, Unavailable>;
+
+    /// Says good-bye to the engine, and waits until it has heard it, a second or so at most: what this process held
+    /// there, others may have at once, and nobody waits in line behind it. Afterwards nothing works any more. Who is
+    /// only dropped says it as well, as long as the threads live on that it was opened on.
+    fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -38,7 +38,7 @@ struct Server {
     control: Handle,
     control_group: TaskGroup,
     edge_group: TaskGroup,
-    // Last: the store says good-bye to its engine there.
+    // Last: the store lives there.
     _threads: [Threads; 2],
 }
 
@@ -150,7 +150,8 @@ impl Server {
         for laggard in laggards {
             tracing::warn!(%laggard, "did not end in time and was cut off");
         }
-        drop(self.store);
+        // Another server must not wait for what this one held.
+        self.store.close().await;
         match broken {
             Some(text) => {
                 Err(Failure::new(text).with_hint("tasks run on; start it again with `kogge server`"))

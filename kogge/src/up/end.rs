@@ -59,7 +59,7 @@ impl Cloud {
         for laggard in laggards {
             tracing::warn!(%laggard, "did not end in time and was cut off");
         }
-        drop(self.store);
+        self.store.close().await;
         match cause {
             Cause::Broken(text) => {
                 Err(Failure::new(text).with_hint("tasks run on; start it again with `kogge up`"))

@@ -123,4 +123,8 @@ impl Store for TroubledStore {
     fn ended(&self) -> BoxFuture<'static, Unavailable> {
         self.inner.ended()
     }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
 }

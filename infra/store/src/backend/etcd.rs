@@ -92,6 +92,11 @@ impl Drop for Etcd {
 }
 
 impl Store for Etcd {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.link.close();
+        self.link.closed().boxed()
+    }
+
     fn get<'a>(&'a self, key: &'a Key, consistency: Consistency) -> BoxFuture<'a, Result<Lookup, ReadError>> {
         read::get(&self.link, &self.keys, key, consistency).boxed()
     }

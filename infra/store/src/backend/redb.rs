@@ -156,6 +156,11 @@ const TTL_BOUNDS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 
 impl Store for Embedded {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.engine.queue.close();
+        self.ended().map(drop).boxed()
+    }
+
     fn get<'a>(&'a self, key: &'a Key, _: Consistency) -> BoxFuture<'a, Result<Lookup, ReadError>> {
         let key = key.clone();
         self.engine.on_pool(move |engine| engine.lookup(&key)).boxed()

@@ -122,12 +122,22 @@ impl Drop for ZooKeeper {
     }
 }
 
+/// For the session to be closed and what else goes on to end.
+const FAREWELL: Duration = Duration::from_secs(1);
 const TTL_BOUNDS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
 /// A sign of life must have time to reach the janitor.
 const SHORTEST_TTL_MS: u64 = 100;
 
 impl Store for ZooKeeper {
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.engine.end("the state engine was closed");
+            drop(self.engine.tasks.shutdown(FAREWELL).await);
+        }
+        .boxed()
+    }
+
     fn get<'a>(&'a self, key: &'a Key, consistency: Consistency) -> BoxFuture<'a, Result<Lookup, ReadError>> {
         async move {
             if consistency == Consistency::Linearizable {

@@ -109,6 +109,11 @@ impl Link {
         });
     }
 
+    /// Resolves when all is said and the connections end.
+    pub(super) async fn closed(&self) {
+        self.connections.token().cancelled().await;
+    }
+
     /// One call that etcd must agree on with its disks, within the usual deadline.
     pub(super) async fn write<T, F, R>(&self, effort: Effort, send: F) -> Result<T, Failure>
     where
