@@ -122,7 +122,7 @@ const fn word(call: &Call) -> &'static str {
         Call::Suppress => "suppress",
         Call::Kill { .. } => "kill",
         Call::Acknowledge { .. } => "acknowledge",
-        Call::Reconcile(_) => "reconcile",
+        Call::Reconcile(_) | Call::ReconcileAll(_) => "reconcile",
         Call::Teardown => "teardown",
     }
 }

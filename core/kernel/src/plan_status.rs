@@ -219,14 +219,28 @@ impl Kernel {
         })
     }
 
+    /// Says the state of all tasks again, and of these if they are not among them: given up, or forgotten.
+    pub(crate) fn reconcile_all(&self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
+        let known = self.frameworks.get(framework).map(|known| &known.tasks);
+        for (_, id) in known.into_iter().flatten() {
+            effects
+                .push(Effect::to_framework(framework, Event::Update(self.tasks[id].record.status.clone())));
+        }
+        let is_told = |id: &TaskId| {
+            let task = self.tasks.get(id).filter(|task| task.record.framework == *framework);
+            task.is_some_and(|task| !task.record.is_given_up())
+        };
+        let others: Vec<TaskId> = ids.iter().filter(|id| !is_told(id)).cloned().collect();
+        if !others.is_empty() {
+            self.reconcile(framework, &others, effects);
+        }
+    }
+
     /// Says the state of these tasks again, or of all.
     pub(crate) fn reconcile(&self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
         let mut tell = |status| effects.push(Effect::to_framework(framework, Event::Update(status)));
         if ids.is_empty() {
-            let known = self.frameworks.get(framework).map(|known| &known.tasks);
-            for (_, id) in known.into_iter().flatten() {
-                tell(self.tasks[id].record.status.clone());
-            }
+            return self.reconcile_all(framework, &[], effects);
         }
         for id in ids {
             match self.tasks.get(id).filter(|task| task.record.framework == *framework) {

@@ -176,6 +176,18 @@ fn reconciling_tells_the_newest_state_of_all_or_of_those_named() {
 }
 
 #[test]
+fn reconciling_all_tells_each_task_once_and_those_that_are_gone() {
+    let mut world = with_task();
+    world.status("m", "t", 1, running());
+    world.forget_words();
+    world.call("a", Call::ReconcileAll(vec![task("t"), task("gone")]));
+    assert_eq!(world.updates("a"), [("t".to_owned(), 1, "running"), ("gone".to_owned(), 0, "lost")]);
+    world.subscribe("b");
+    world.call("b", Call::ReconcileAll(vec![task("t")]));
+    assert_eq!(world.updates("b"), [("t".to_owned(), 0, "lost")], "it is none of theirs");
+}
+
+#[test]
 fn run_ids_never_return_even_when_their_tasks_are_forgotten() {
     let mut world = with_task();
     world.status("m", "t", 1, ended(Outcome::Finished));

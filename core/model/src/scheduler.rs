@@ -93,6 +93,8 @@ pub enum Call {
     },
     /// Tell the state of these tasks again; empty means all of this framework.
     Reconcile(Vec<TaskId>),
+    /// Tell the state of all tasks of this framework again, each once, and of these, should they be none of them.
+    ReconcileAll(Vec<TaskId>),
     /// End the framework with all its tasks.
     Teardown,
 }

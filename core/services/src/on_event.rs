@@ -36,10 +36,7 @@ impl Services {
         self.interest = Interest::Wanting;
         self.is_revival_due = true;
         self.want_balance(now);
-        if !self.tasks.is_empty() {
-            effects.push(Effect::Call(Call::Reconcile(self.tasks.keys().cloned().collect())));
-        }
-        effects.push(Effect::Call(Call::Reconcile(Vec::new())));
+        effects.push(Effect::Call(Call::ReconcileAll(self.tasks.keys().cloned().collect())));
         for instance in self.services.values().flat_map(|service| service.instances.values()) {
             if let Phase::Killing { attempt, reason, .. } = &instance.phase {
                 effects.push(kill_call(&attempt.task, reason));

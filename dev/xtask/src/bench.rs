@@ -9,6 +9,7 @@ mod control;
 mod day;
 mod fleet;
 mod herd;
+mod herd_process;
 mod idle;
 mod lab;
 mod load;

@@ -2,9 +2,18 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Allows this process as many open files as it may have. Tasks have limits of their own.
+/// Enough for the agents of a large cloud, their routers and its people.
+const PLENTY: u64 = 131_072;
+
+/// Allows this process as many open files as it may have, and plenty if it may say so itself. Tasks have limits of
+/// their own.
 pub fn allow_most() {
     let own = getrlimit(Resource::Nofile);
+    let raised = own.maximum.map(|maximum| maximum.max(PLENTY));
+    // Only root can, and not everywhere.
+    if setrlimit(Resource::Nofile, Rlimit { current: raised, maximum: raised }).is_ok() {
+        return;
+    }
     let most = Rlimit { current: own.maximum, maximum: own.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, most) {
         tracing::warn!(%error, "the limit of open files stays as it is");
@@ -22,6 +31,9 @@ mod tests {
             Rlimit { current: own.maximum.map(|most| most.min(512)).or(Some(512)), maximum: own.maximum };
         setrlimit(Resource::Nofile, few).unwrap();
         allow_most();
-        assert_eq!(getrlimit(Resource::Nofile), Rlimit { current: own.maximum, maximum: own.maximum });
+        let now = getrlimit(Resource::Nofile);
+        let plenty = own.maximum.map(|maximum| maximum.max(PLENTY));
+        assert_eq!(now.current, now.maximum);
+        assert!(now.maximum == own.maximum || now.maximum == plenty, "{now:?}");
     }
 }

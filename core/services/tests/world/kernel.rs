@@ -179,6 +179,12 @@ impl Kernel {
                 task.acknowledged = task.acknowledged.max(sequence);
             }
             Call::Reconcile(tasks) => self.reconcile(now, &tasks),
+            Call::ReconcileAll(tasks) => {
+                if !tasks.is_empty() {
+                    self.reconcile(now, &tasks);
+                }
+                self.reconcile(now, &[]);
+            }
             Call::Teardown => panic!("services never end their framework"),
         }
     }

@@ -3,28 +3,23 @@
 //! The servers are the program to measure, each a process of its own; the agents are all in another one, so that what
 //! a server uses is told apart from what they use.
 
-use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use nix::sys::signal::Signal;
-use serde::Deserialize;
 use serde_json::Value;
 
+use super::herd_process::Herd;
 use super::lab::Lab;
 use super::peers::etcd::{free_address, member};
 use super::process::{Server, await_some, output};
-use super::talk;
 
 const MEMBERS: usize = 3;
 /// Between two looks at what the leader knows.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two words to whoever waits for the herd.
-const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Engine and servers.
 pub(crate) struct Fleet {
@@ -43,46 +38,11 @@ pub(crate) struct Member {
     name: String,
 }
 
-/// What the herd says of itself.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub(crate) struct Tally {
-    pub(crate) connected: usize,
-    pub(crate) term: u64,
-    pub(crate) registered: usize,
-    /// Connections that stand ready, to servers that do not lead.
-    pub(crate) spares: usize,
-    pub(crate) running: usize,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connected, term, registered, spares, running } = self;
-        write!(
-            out,
-            "{connected} agents connected, {registered} registered in term {term}, {spares} more connections ready; \
-             {running} instances run"
-        )
-    }
-}
-
-/// A process full of agents; it ends when this is dropped.
-pub(crate) struct Herd {
-    child: Child,
-    last: Arc<Mutex<Tally>>,
-    launches: PathBuf,
-}
-
 /// A deployment of the load.
 pub(crate) struct Asked {
     pub(crate) service: String,
     pub(crate) due_us: u64,
     pub(crate) answered_us: u64,
-}
-
-/// When an agent was told to launch an instance of a service.
-pub(crate) struct Launched {
-    pub(crate) service: String,
-    pub(crate) at_us: u64,
 }
 
 /// What a load asks for.
@@ -149,23 +109,7 @@ impl Fleet {
 
     /// Agents that join, and are registered when this answers.
     pub(crate) fn herd(&self, agents: usize, patience: Duration) -> anyhow::Result<Herd> {
-        let launches = self.directory.join("launches");
-        let mut command = Command::new(&self.herd_program);
-        command.args(["agents", "--api", &self.leader()?.api, "--count", &agents.to_string(), "--launches"]);
-        command.arg(&launches).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start the herd")?;
-        let lines = BufReader::new(child.stdout.take().context("the herd says nothing")?);
-        let last = Arc::new(Mutex::new(Tally::default()));
-        let heard = Arc::clone(&last);
-        // Ends with the herd.
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                if let Ok(tally) = serde_json::from_str(&line) {
-                    *heard.lock().unwrap_or_else(PoisonError::into_inner) = tally;
-                }
-            }
-        });
-        let mut herd = Herd { child, last, launches };
+        let mut herd = Herd::start(&self.herd_program, &self.leader()?.api, &self.directory, agents)?;
         herd.wait("all agents to be registered", patience, |tally| tally.registered == agents)?;
         Ok(herd)
     }
@@ -190,70 +134,6 @@ impl Fleet {
             })
             .collect();
         asked.context("the load's log cannot be read")
-    }
-}
-
-impl Herd {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    pub(crate) fn tally(&self) -> Tally {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until the tally is so.
-    pub(crate) fn wait(
-        &mut self,
-        what: &str,
-        patience: Duration,
-        is_so: impl Fn(&Tally) -> bool,
-    ) -> anyhow::Result<Tally> {
-        let deadline = Instant::now() + patience;
-        let mut told = Instant::now();
-        loop {
-            let tally = self.tally();
-            if is_so(&tally) {
-                return Ok(tally);
-            }
-            if told.elapsed() >= PROGRESS {
-                talk(&format!("bench: waiting for {what}: {tally}"));
-                told = Instant::now();
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!("the herd ended with {status}");
-            }
-            ensure!(Instant::now() < deadline, "waited {patience:?} in vain for {what}: {tally}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    /// All launches so far.
-    pub(crate) fn launches(&self) -> anyhow::Result<Vec<Launched>> {
-        let text = std::fs::read_to_string(&self.launches)?;
-        let launched: Option<Vec<Launched>> = text
-            .lines()
-            .map(|line| {
-                let mut words = line.split(' ');
-                let service = words.next()?.trim_start_matches('/').to_owned();
-                Some(Launched { service, at_us: words.nth(1)?.parse().ok()? })
-            })
-            .collect();
-        launched.context("the herd's launches cannot be read")
-    }
-}
-
-impl Drop for Herd {
-    fn drop(&mut self) {
-        // It ends when nobody holds its standard input.
-        drop(self.child.stdin.take());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while let Ok(None) = self.child.try_wait() {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 

@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::fleet::{Fleet, Herd, Wanted};
+use super::fleet::{Fleet, Wanted};
+use super::herd_process::Herd;
 use super::lab::Lab;
 use super::process::{cpu_seconds, footprint};
 use super::row::{Better, Goal, Row, Series};
@@ -63,11 +64,11 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
 
 /// Cores that `server` used while nothing changed, and its memory then.
 fn watch(server: u32, herd: &Herd) -> (f64, f64) {
-    let (begun, before, herd_before) = (Instant::now(), cpu_seconds(&[server]), cpu_seconds(&[herd.pid()]));
+    let (begun, before, herd_before) = (Instant::now(), cpu_seconds(&[server]), cpu_seconds(&herd.pids()));
     std::thread::sleep(WATCHED);
     let wall = begun.elapsed().as_secs_f64();
     let share = (cpu_seconds(&[server]) - before) / wall;
-    let herd_share = (cpu_seconds(&[herd.pid()]) - herd_before) / wall;
+    let herd_share = (cpu_seconds(&herd.pids()) - herd_before) / wall;
     let pss = footprint(&[server]).pss;
     let tally = herd.tally();
     talk(&format!(
