@@ -69,7 +69,8 @@ impl Kernel {
         let grace_ms = grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
         let Some(task) = self.tasks.get_mut(id) else {
             self.kill_stray(id, grace_ms, &reason, effects);
-            let status = self.unknown_task(id);
+            let stray = self.agents.values().find_map(|agent| agent.strays.get(id));
+            let status = self.unknown_task(id, stray);
             return effects.push(Effect::to_framework(framework, Event::Update(status)));
         };
         if task.record.framework != *framework {

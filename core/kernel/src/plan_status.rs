@@ -1,5 +1,6 @@
 //! A task's updates on their way: agent → kernel → framework → acknowledgement → kernel → agent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kogge_model::id::{AgentId, FrameworkId, RunId, TaskId};
@@ -7,6 +8,7 @@ use kogge_model::link::ToAgent;
 use kogge_model::scheduler::Event;
 use kogge_model::task::{Ended, Outcome, TaskState, TaskStatus};
 
+use crate::agent::Stray;
 use crate::effect::{Effect, Effects};
 use crate::state::Kernel;
 
@@ -202,9 +204,8 @@ impl Kernel {
         self.leave_if_over(&record.framework, effects);
     }
 
-    /// What is said of a task that nobody knows: it is over, or never was.
-    pub(crate) fn unknown_task(&self, id: &TaskId) -> TaskStatus {
-        let stray = self.agents.values().find_map(|agent| agent.strays.get(id));
+    /// What is said of a task without a record: what its agent says, or that it is over, or never was.
+    pub(crate) fn unknown_task(&self, id: &TaskId, stray: Option<&Stray>) -> TaskStatus {
         stray.map(|stray| TaskStatus { sequence: 0, ..stray.status.clone() }).unwrap_or_else(|| {
             let at = self.clock.wall();
             TaskStatus {
@@ -236,16 +237,26 @@ impl Kernel {
         }
     }
 
+    /// What agents have without a record, by task.
+    fn strays(&self) -> BTreeMap<&TaskId, &Stray> {
+        self.agents.values().flat_map(|agent| &agent.strays).collect()
+    }
+
     /// Says the state of these tasks again, or of all.
     pub(crate) fn reconcile(&self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
         let mut tell = |status| effects.push(Effect::to_framework(framework, Event::Update(status)));
         if ids.is_empty() {
             return self.reconcile_all(framework, &[], effects);
         }
+        let mut strays: Option<BTreeMap<&TaskId, &Stray>> = None;
         for id in ids {
             match self.tasks.get(id).filter(|task| task.record.framework == *framework) {
                 Some(task) => tell(task.record.status.clone()),
-                None => tell(self.unknown_task(id)),
+                None => {
+                    // Looked up once for all of them: there may be tens of thousands, and as many agents.
+                    let strays = strays.get_or_insert_with(|| self.strays());
+                    tell(self.unknown_task(id, strays.get(id).copied()));
+                }
             }
         }
     }

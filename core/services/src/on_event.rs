@@ -27,7 +27,10 @@ impl Services {
             }
             Event::InverseOffers(offers) => self.hear_inverse_offers(now, offers),
             Event::AgentReady { agent, attributes } => self.hear_ready(now, agent, attributes),
-            Event::Refused { call, reason } => self.hear_refusal(now, &call, reason, effects),
+            Event::Refused { call, reason } => {
+                self.is_unsure = true;
+                effects.push(refused(now, &call, reason));
+            }
         }
     }
 
@@ -44,8 +47,12 @@ impl Services {
         }
     }
 
-    /// The kernel does not say which task a refused call was about, so it is asked about all that may be.
-    fn hear_refusal(&mut self, now: Timestamp, call: &str, reason: Reason, effects: &mut Effects) {
+    /// The kernel does not say which task a refused call was about, so it is asked about all that may be: once for all
+    /// refusals of an input, for there may be thousands.
+    pub(crate) fn ask_after_refusals(&mut self, effects: &mut Effects) {
+        if !std::mem::take(&mut self.is_unsure) {
+            return;
+        }
         let instances = self.services.values().flat_map(|service| service.instances.values());
         let unsure = instances.filter_map(|instance| match &instance.phase {
             Phase::Live(attempt) if attempt.run.is_none() => Some(attempt.task.clone()),
@@ -56,14 +63,6 @@ impl Services {
         if !unsure.is_empty() {
             effects.push(Effect::Call(Call::Reconcile(unsure)));
         }
-        effects.push(Effect::Explain(kogge_model::decision::Decision {
-            at: now,
-            service: None,
-            instance: None,
-            task: None,
-            verb: "refused".into(),
-            reason: Reason { text: format!("the kernel refused to {call}: {reason}"), hint: reason.hint },
-        }));
     }
 
     pub(crate) fn hear_update(&mut self, now: Timestamp, status: TaskStatus, effects: &mut Effects) {
@@ -107,6 +106,17 @@ impl Services {
             effects.push(kill_call(task, reason));
         }
     }
+}
+
+fn refused(now: Timestamp, call: &str, reason: Reason) -> Effect {
+    Effect::Explain(kogge_model::decision::Decision {
+        at: now,
+        service: None,
+        instance: None,
+        task: None,
+        verb: "refused".into(),
+        reason: Reason { text: format!("the kernel refused to {call}: {reason}"), hint: reason.hint },
+    })
 }
 
 fn kill_call(task: &TaskId, reason: &Reason) -> Effect {

@@ -34,6 +34,8 @@ pub struct Services {
     pub(crate) interest: Interest,
     /// There is new work, or new room for old work: refusals no longer stand.
     pub(crate) is_revival_due: bool,
+    /// The kernel refused a call: what it was about is not known.
+    pub(crate) is_unsure: bool,
     /// Offers that came with this input.
     pub(crate) offers: Vec<Offer>,
     /// What each agent last offered; only ever used to explain.
@@ -103,6 +105,7 @@ impl Services {
             revision: RevisionId::default(),
             interest: Interest::Unconnected,
             is_revival_due: false,
+            is_unsure: false,
             offers: Vec::new(),
             seen: BTreeMap::new(),
             ports: PortCursors::default(),
@@ -167,6 +170,7 @@ impl Services {
             Input::Drained { task } => self.hear_drained(now, &task),
             Input::Tick => {}
         }
+        self.ask_after_refusals(effects);
         self.wake_due(now);
         self.settle_all(now, effects);
         self.look_at_balance(now);

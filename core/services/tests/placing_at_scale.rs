@@ -186,3 +186,25 @@ fn many_agents_that_return_at_once_are_planned_for_once() {
     assert_eq!(service.tally().healthy(), 500);
     assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::SaveService(_))).count(), 1);
 }
+
+#[test]
+fn after_a_thousand_refusals_the_kernel_is_asked_once_about_all_that_may_be_lost() {
+    let (mut core, launched) = launched(500);
+    let refused = |n: usize| Event::Refused {
+        call: "accept".into(),
+        reason: Reason::new(format!("offer {n} is no longer valid")),
+    };
+    let inputs = Input::of_events((0..1_000).map(refused));
+    let mut effects = Effects::new();
+    inputs.into_iter().for_each(|input| core.handle(Timestamp::from_secs(2), input, &mut effects));
+    let asked: Vec<usize> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Call(Call::Reconcile(tasks)) => Some(tasks.len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(asked, [launched.len()]);
+    let told = effects.iter().filter(|effect| matches!(effect, Effect::Explain(_))).count();
+    assert_eq!(told, 1_000, "each has its reason");
+}

@@ -40,10 +40,6 @@ use crate::standing::{ServerRecord, Standing};
 /// Requests taken into one round at most: bounds the time until the first is answered.
 pub(crate) const ROUND_JOBS: usize = 64;
 
-/// What follows from requests in one round until no more are taken into it. Larger than what the cores may go on to say:
-/// each further round costs planning, and a hundred large deployments at once still have to be answered in time.
-const JOB_OPS: usize = 8 * ROUND_OPS;
-
 /// A round that takes longer is told: agents and people wait for it.
 const SLOW_ROUND: Duration = Duration::from_millis(500);
 
@@ -169,12 +165,8 @@ impl Reactor {
         round: &mut Round,
         answers: &mut Vec<Answer>,
     ) {
-        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people. A few
-        // deployments of hundreds of instances fill a round: all wait until all of it is saved.
+        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
         for _ in 0..ROUND_JOBS {
-            if round.batch.len() >= JOB_OPS {
-                break;
-            }
             let Ok(job) = self.wires.jobs.try_recv() else { break };
             answers.push(job.run(&mut self.cloud, round));
         }
