@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
 use crate::{Change, Commit, Consistency, Event, Key, LeaseError, Range, Revision, Store};
 
+use super::super::Config;
 use super::server::shared;
 use super::{open, put};
 use crate::conformance::commits::increment;
@@ -141,46 +144,50 @@ async fn the_largest_commit_of_the_trait_fits_into_a_packet() {
     assert!(entries.len() == 128 && entries.iter().all(|entry| entry.value == value));
 }
 
+/// Stands in line behind somebody, on threads of its own that end as soon as its store is closed; tells when it was.
+fn stand_and_leave(config: &Config, stands: oneshot::Sender<()>, leave: oneshot::Receiver<()>) -> Instant {
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let closed = threads.block_on(async {
+        let store = open(config).await;
+        let line = store.engine.layout.election("it");
+        let leaving = async {
+            while store.engine.session.children(line.clone()).await.unwrap().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+            stands.send(()).unwrap();
+            leave.await.unwrap();
+        };
+        tokio::select! {
+            _ = store.campaign("it", "second".into()) => panic!("another one leads"),
+            () = leaving => {}
+        }
+        store.close().await;
+        Instant::now()
+    });
+    threads.shutdown_background();
+    closed
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_in_line_behind_a_process_that_has_closed_its_store() {
     let config = shared().await.fresh();
     let (leader, last) = (open(&config).await, open(&config).await);
     let leads = leader.campaign("it", "first".into()).await.unwrap();
-    // One that stands in line, on threads of its own that end as soon as it has closed its store.
-    let (standing, stands) = tokio::sync::oneshot::channel();
-    let (ending, ends) = tokio::sync::oneshot::channel::<()>();
+    let ((standing, stands), (leave, leaves)) = (oneshot::channel(), oneshot::channel());
     let own = config.clone();
-    let process = std::thread::spawn(move || {
-        let threads =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let gone = threads.block_on(async move {
-            let store = std::sync::Arc::new(open(&own).await);
-            let candidate = std::sync::Arc::clone(&store);
-            let standing_on = tokio::spawn(async move { candidate.campaign("it", "second".into()).await });
-            let line = store.engine.layout.election("it");
-            while store.engine.session.children(line.clone()).await.unwrap().len() < 2 {
-                tokio::task::yield_now().await;
-            }
-            standing.send(()).unwrap();
-            ends.await.unwrap();
-            standing_on.abort();
-            store.close().await;
-            Instant::now()
-        });
-        threads.shutdown_background();
-        gone
-    });
+    let process = std::thread::spawn(move || stand_and_leave(&own, standing, leaves));
     stands.await.unwrap();
-    let last = tokio::spawn(async move {
-        last.campaign("it", "third".into()).await.map(|leads| (leads, Instant::now()))
-    });
-    ending.send(()).unwrap();
-    let gone = tokio::task::spawn_blocking(|| process.join().unwrap()).await.unwrap();
-    drop(leads);
-    let (_leads, since) = tokio::time::timeout(STEP, last).await.unwrap().unwrap().unwrap();
-    assert!(
-        since - gone < config.session / 2,
-        "it did not wait for the end of a session: {:?}",
-        since - gone
-    );
+    let waits = async {
+        let leads = last.campaign("it", "third".into()).await.unwrap();
+        (leads, Instant::now())
+    };
+    let goes = async {
+        leave.send(()).unwrap();
+        let closed = tokio::task::spawn_blocking(|| process.join().unwrap()).await.unwrap();
+        drop(leads);
+        closed
+    };
+    let both = futures_util::future::join(waits, goes);
+    let ((_leads, since), closed) = tokio::time::timeout(STEP, both).await.unwrap();
+    assert!(since - closed < config.session / 2, "it waited for the end of a session: {:?}", since - closed);
 }
