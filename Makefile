@@ -22,7 +22,7 @@ demo: ## From nothing to a pushed app that answers
 .PHONY: test
 test: ## Installs what tests need and runs all of them (as root)
 	dev/packages build test
-	CARGO='$(CARGO)' dev/test
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 .PHONY: bench
 bench: ## The numbers, each beside its peer (as root); ONLY=name runs one
