@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use kogge_testkit::wait;
 use serde::Deserialize;
 
 use super::talk;
 
 /// Between two words to whoever waits for the herd.
 const PROGRESS: Duration = Duration::from_secs(5);
+/// For a process to end by itself.
+const LEAVING: Duration = Duration::from_secs(20);
 /// Of one process: each agent has a connection to each of three servers.
 const MOST_AGENTS: usize = 5_000;
 
@@ -183,12 +186,9 @@ impl Drop for Flock {
     fn drop(&mut self) {
         // It ends when nobody holds its standard input.
         drop(self.child.stdin.take());
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while let Ok(None) = self.child.try_wait() {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
+        if wait::within(LEAVING, || self.child.try_wait().ok().flatten()).is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
