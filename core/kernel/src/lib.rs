@@ -24,6 +24,7 @@
 //! Start reading at [`Kernel::handle`] in `state.rs`; each `plan_<noun>.rs` is what follows from one kind of input.
 
 mod agent;
+mod away_copies;
 mod clock;
 mod config;
 mod effect;

@@ -5,18 +5,32 @@
 //! not given up. A new leader does not know the last grant: it counts from its own beginning. Nor does it know whether
 //! its records are all there were: who was set back to an older state has forgotten the copy that lives. So a copy that
 //! is new to it gets no lease until every one that was granted before it is over.
+//!
+//! A service may have been an ordinary one before, or its name that of one. Its copies from then know of no lease: one
+//! on an agent that is away is waited for before a single copy gets its first.
 
 use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::lease::Lease;
 use kogge_model::link::ToAgent;
 use kogge_model::reason::Reason;
+use kogge_model::task::TaskState;
 use kogge_model::time::Timestamp;
 
 use crate::agent::Phase;
 use crate::effect::{Effect, Effects};
 use crate::explain;
+use crate::record::TaskRecord;
 use crate::state::Kernel;
 use crate::timer::Timer;
+
+/// Why a single copy gets no lease yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Another copy may live that the records have forgotten, until then by the steady clock.
+    ForgottenCopy(Timestamp),
+    /// An ordinary copy of its service may live on an agent that is away.
+    AwayCopy(TaskId),
+}
 
 impl Kernel {
     /// The task of a registered agent wants to live on. Who was given up, or is not on record, hears nothing: it may
@@ -29,30 +43,73 @@ impl Kernel {
         effects: &mut Effects,
     ) {
         let now = self.clock.steady();
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(task) = self.tasks.get(&id) else { return };
         let (record, status) = (&task.record, &task.record.status);
         if !record.is_live() || status.run != run || status.agent != *agent {
             return;
         }
         let Some(lease) = record.spec.template.lease() else { return };
-        let free_at = self.began_at.plus(lease.replacement());
-        if !(self.config.is_founder || task.is_inherited) && now < free_at {
-            return self.hold_back(&id, free_at, effects);
+        let obstacle = self.obstacle(record, lease, task.is_inherited);
+        let task = self.tasks.get_mut(&id).expect("it was just seen");
+        let is_news = task.obstacle != obstacle;
+        task.obstacle.clone_from(&obstacle);
+        if let Some(obstacle) = obstacle {
+            return if is_news {
+                self.tell_obstacle(&id, &obstacle, effects)
+            };
         }
         task.leased_until = task.leased_until.max(Some(now.plus(lease.replacement())));
         effects.push(Effect::to_agent(agent, ToAgent::GrantLease { task: id, run, ticket }));
     }
 
-    /// Another copy may live that the records have forgotten. Said once.
-    fn hold_back(&mut self, id: &TaskId, until: Timestamp, effects: &mut Effects) {
-        let (at, left) = (self.clock.wall(), until.saturating_since(self.clock.steady()).as_secs() + 1);
-        let Some(task) = self.tasks.get_mut(id).filter(|task| !task.is_held_back) else { return };
-        task.is_held_back = true;
+    /// What is in the way of a single copy that asks for a lease.
+    fn obstacle(&self, record: &TaskRecord, lease: Lease, is_inherited: bool) -> Option<Obstacle> {
+        let free_at = self.began_at.plus(lease.replacement());
+        if !(self.config.is_founder || is_inherited) && self.clock.steady() < free_at {
+            return Some(Obstacle::ForgottenCopy(free_at));
+        }
+        match record.status.state {
+            TaskState::Staging | TaskState::Starting => {
+                let service = &record.spec.instance.as_ref()?.service;
+                self.away.first(service).cloned().map(Obstacle::AwayCopy)
+            }
+            // It was granted its first when nothing was in the way.
+            TaskState::Running(_) | TaskState::Stopping | TaskState::Ended(_) => None,
+        }
+    }
+
+    fn tell_obstacle(&self, id: &TaskId, obstacle: &Obstacle, effects: &mut Effects) {
+        let reason = match obstacle {
+            Obstacle::ForgottenCopy(until) => {
+                let left = until.saturating_since(self.clock.steady()).as_secs() + 1;
+                Reason::new(format!(
+                    "this server has led for a short while only, and leases granted before are not over yet: the \
+                     single copy starts in {left} s"
+                ))
+            }
+            Obstacle::AwayCopy(other) => self.waits_for_copy(other),
+        };
+        effects.push(explain::about(self.clock.wall(), &self.tasks[id].record.spec, "wait", reason));
+    }
+
+    /// An ordinary copy is away, or its agent is back and just ends it.
+    fn waits_for_copy(&self, other: &TaskId) -> Reason {
+        let id = &self.tasks[other].record.status.agent;
+        let agent = self.agents.get(id);
+        let name = agent.map_or(id.as_str(), |agent| &agent.info.name);
+        if agent.is_some_and(|agent| agent.phase.is_registered()) {
+            return format!(
+                "agent {name} is back and ends {other} first, a copy from before the service was single"
+            )
+            .into();
+        }
         let text = format!(
-            "this server has led for a short while only, and leases granted before are not over yet: the single copy \
-             starts in {left} s"
+            "{other}, a copy from before the service was single, may live on agent {name}, which is not heard of"
         );
-        effects.push(explain::about(at, &task.record.spec, "wait", Reason::new(text)));
+        let hint = format!(
+            "it starts when {name} is back; if that machine is dead for certain: kogge node forget {name}"
+        );
+        Reason::new(text).with_hint(hint)
     }
 
     /// An earlier leader may have granted it a lease just now.

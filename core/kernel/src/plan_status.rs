@@ -162,6 +162,7 @@ impl Kernel {
         self.settle_order(id);
         let Some(task) = self.tasks.remove(id) else { return };
         let record = task.record;
+        self.away.forget(&record);
         if let Some(agent) = self.agents.get_mut(&record.status.agent) {
             agent.tasks.remove(id);
             if record.is_given_up() {
@@ -194,6 +195,7 @@ impl Kernel {
         status.state = TaskState::Ended(ended);
         status.reason = why;
         let record = Arc::clone(&task.record);
+        self.away.note(&record);
         if let Some(framework) = self.frameworks.get_mut(&record.framework) {
             framework.allocated.sub(&record.spec.resources);
             framework.tasks.remove(&(record.status.run, id.clone()));

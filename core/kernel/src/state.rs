@@ -8,6 +8,7 @@ use kogge_model::scheduler::Call;
 use kogge_model::time::Timestamp;
 
 use crate::agent::{Agent, Phase};
+use crate::away_copies::AwayCopies;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::effect::{Effect, Effects};
@@ -28,6 +29,7 @@ pub struct Kernel {
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
+    pub(crate) away: AwayCopies,
     pub(crate) offers: BTreeMap<OfferId, OpenOffer>,
     pub(crate) timers: Timers,
     /// Agents whose free remainder changed since the last look.
@@ -77,6 +79,7 @@ impl Kernel {
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            away: AwayCopies::default(),
             offers: BTreeMap::new(),
             timers: Timers::default(),
             to_offer: BTreeSet::new(),
@@ -133,6 +136,7 @@ impl Kernel {
             if holds {
                 agent.ledger.hold(&record.spec.resources);
             }
+            self.away.note(record);
         }
         if !record.is_given_up() {
             let framework = self

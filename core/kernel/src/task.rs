@@ -7,6 +7,7 @@ use kogge_model::id::TaskId;
 use kogge_model::time::Timestamp;
 
 use crate::effect::Effect;
+use crate::plan_lease::Obstacle;
 use crate::record::TaskRecord;
 use crate::timer::{Timer, Timers};
 
@@ -26,8 +27,8 @@ pub(crate) struct Task {
     pub(crate) leased_until: Option<Timestamp>,
     /// Whether an earlier leader had an answer to its launch: then the records know the copy that lives.
     pub(crate) is_inherited: bool,
-    /// Whether it was told why it gets no lease yet.
-    pub(crate) is_held_back: bool,
+    /// Of a single-copy task: why it got no lease when it asked last; it is told once.
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 /// An unanswered order, launch or kill.
@@ -47,7 +48,7 @@ impl Task {
             missing_since: None,
             leased_until: None,
             is_inherited: false,
-            is_held_back: false,
+            obstacle: None,
         }
     }
 

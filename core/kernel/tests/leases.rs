@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kogge_model::id::RunId;
 use kogge_model::link::{ToAgent, ToControl};
+use kogge_model::name::InstanceId;
 use kogge_model::task::{Outcome, TaskSpec, TaskState};
 use world::{World, agent, ended, running, size, spec, task};
 
@@ -202,4 +203,89 @@ fn g9_a_leader_whose_records_may_have_forgotten_a_copy_lets_none_live_that_is_ne
     assert_eq!(waits(&world), 0, "it is said once");
     world.pass(SECOND * 21, &["m"]);
     assert!(ask(&mut world, 3));
+}
+
+/// `old`, an ordinary copy of a service, runs on `m`, which falls silent; then `t` is launched on `n` as a single one.
+fn with_copy_from_before() -> World {
+    let of_service = |spec: TaskSpec, number| {
+        let service = "shop/web".parse().expect("a valid name");
+        TaskSpec { instance: Some(InstanceId { service, number }), ..spec }
+    };
+    let mut world = World::new();
+    world.subscribe("a");
+    world.register("m", size(1000, &[]));
+    world.launch("a", vec![of_service(spec("old", 600, &[]), 1)]);
+    world.status("m", "old", 1, running());
+    world.acknowledge("a", "old", 1);
+    world.register("n", size(1000, &[]));
+    world.pass(SECOND * 8, &["n"]);
+    assert_eq!(world.updates("a").last(), Some(&("old".to_owned(), 0, "lost")));
+    world.launch("a", vec![of_service(single("t"), 2)]);
+    world.forget_words();
+    world
+}
+
+/// Asks `n` for the lease of `t`; whether it was granted.
+fn ask_of_n(world: &mut World, ticket: u64) -> bool {
+    let run = run(world, "t");
+    world.forget_words();
+    world.say("n", ToControl::AskLease { task: task("t"), run, ticket });
+    world.orders.contains(&(agent("n"), ToAgent::GrantLease { task: task("t"), run, ticket }))
+}
+
+#[test]
+fn g9_a_single_copy_waits_for_an_agent_that_may_have_an_ordinary_one_of_its_service() {
+    let mut world = with_copy_from_before();
+    assert!(!ask_of_n(&mut world, 1));
+    assert_eq!(world.decisions.len(), 1);
+    assert!(world.decisions[0].starts_with("wait: old, a copy from before"), "{:?}", world.decisions);
+    assert!(world.decisions[0].contains("may live on agent m"), "{:?}", world.decisions);
+    assert!(!ask_of_n(&mut world, 2));
+    assert!(world.decisions.is_empty(), "it is said once: {:?}", world.decisions);
+
+    let status = world.status_of("m", "old", 1, running());
+    world.register_with("m", size(1000, &[]), vec![status], &[("old", size(600, &[]))]);
+    assert_eq!(world.count("m", "kill old"), 1);
+    assert!(!ask_of_n(&mut world, 3), "it still lives");
+    world.status("m", "old", 2, ended(Outcome::Killed));
+    assert!(ask_of_n(&mut world, 4));
+}
+
+#[test]
+fn g9_the_next_leader_waits_for_it_too() {
+    let mut world = with_copy_from_before();
+    assert!(!ask_of_n(&mut world, 1));
+    world.status("n", "t", 1, TaskState::Staging);
+    let mut world = world.restart();
+    world.subscribe("a");
+    let status = world.status_of("n", "t", 1, TaskState::Staging);
+    world.register_with("n", size(1000, &[]), vec![status], &[("t", size(600, &[]))]);
+    world.pass(SECOND * 60, &["n"]);
+    assert!(!ask_of_n(&mut world, 2));
+}
+
+#[test]
+fn g9_who_forgets_an_agent_says_that_its_ordinary_copies_are_dead() {
+    let mut world = with_copy_from_before();
+    assert!(!ask_of_n(&mut world, 1));
+    let instruction = kogge_kernel::Instruction::Forget;
+    world.handle(kogge_kernel::Input::FromOperator { agent: agent("m"), instruction });
+    assert!(ask_of_n(&mut world, 2));
+}
+
+#[test]
+fn g9_a_single_copy_that_runs_is_not_ended_for_one_that_is_given_up_later() {
+    let mut world = with_copy_from_before();
+    let instruction = kogge_kernel::Instruction::Forget;
+    world.handle(kogge_kernel::Input::FromOperator { agent: agent("m"), instruction });
+    assert!(ask_of_n(&mut world, 1));
+    world.status("n", "t", 1, running());
+    // The service is an ordinary one again, and loses a copy, before the single one has ended.
+    world.register("o", size(1000, &[]));
+    let mut later = spec("later", 600, &[]);
+    later.instance = Some(InstanceId { service: "shop/web".parse().expect("a valid name"), number: 3 });
+    world.launch("a", vec![later]);
+    world.pass(SECOND * 8, &["n"]);
+    assert_eq!(world.updates("a").last(), Some(&("later".to_owned(), 0, "lost")));
+    assert!(ask_of_n(&mut world, 2));
 }

@@ -46,6 +46,10 @@ pub(crate) enum Event {
     Drained(TaskId),
     Command,
     Operator,
+    /// Somebody looks after a machine that never comes back.
+    Retire {
+        machine: usize,
+    },
     Fault,
 }
 
@@ -211,6 +215,7 @@ impl World {
             Event::Drained(task) => self.drained(task),
             Event::Command => self.command(),
             Event::Operator => self.operate(),
+            Event::Retire { machine } => self.retire(machine),
             Event::Fault => self.mishap(),
         }
     }

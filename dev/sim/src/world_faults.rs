@@ -13,6 +13,9 @@ use crate::world::{Event, World, note};
 /// Longer than any run.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 
+/// Until somebody looks after a machine that is gone, at most.
+const LONGEST_UNSEEN_MS: u64 = 120_000;
+
 impl World {
     pub(crate) fn mishap(&mut self) {
         let Some(every) = self.scenario.fault_every.filter(|_| self.is_troubled) else { return };
@@ -82,6 +85,8 @@ impl World {
         let until = self.now.plus(FOR_EVER);
         self.network.cut(machine, Way::ToServer, until);
         self.network.cut(machine, Way::ToAgent, until);
+        let found = self.chances.operators.millis(5_000, LONGEST_UNSEEN_MS);
+        self.schedule.at(self.now.plus(found), Event::Retire { machine });
     }
 
     fn kill_shim(&mut self, machine: usize) {

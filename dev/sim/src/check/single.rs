@@ -1,7 +1,7 @@
 //! A single-copy service never has two live copies, cut off machines included (G9).
 //!
-//! Copies count that were launched as single ones, under a lease. Those of an ordinary service that became a single-copy
-//! one, or had its name before, know of no lease: on a machine that is cut off nobody can end them.
+//! An ordinary copy of a service that has become a single-copy one, or had its name before, counts like any other. One
+//! that was launched after the single copy does not: its service was an ordinary one again by then.
 
 use kogge_model::id::TaskId;
 
@@ -17,8 +17,8 @@ pub(super) fn no_second_copy(machines: &[Machine], machine: usize, task: &TaskId
         let twin = other.containers.iter().find(|(id, container)| {
             let is_of_service =
                 container.spec.instance.as_ref().is_some_and(|twin| twin.service == instance.service);
-            let is_leased = container.spec.template.lease().is_some();
-            *id != task && container.is_running() && is_of_service && is_leased
+            let counts = container.spec.template.lease().is_some() || container.run < new.run;
+            *id != task && container.is_running() && is_of_service && counts
         });
         if let Some((twin, _)) = twin {
             let place = other.index;

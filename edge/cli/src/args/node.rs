@@ -26,7 +26,7 @@ pub enum NodeCommand {
     Label(LabelArgs),
     /// Withhold part of an agent from new tasks; what is left out is not withheld
     Reserve(ReserveArgs),
-    /// Forget an agent that is lost and will not come back
+    /// Forget an agent that is lost and will not come back; make sure first that its machine is off
     Forget(ForgetArgs),
     /// Make a token that lets one machine join, once
     Token {
