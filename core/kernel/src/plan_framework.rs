@@ -121,7 +121,7 @@ const fn word(call: &Call) -> &'static str {
         Call::Revive => "revive",
         Call::Suppress => "suppress",
         Call::Kill { .. } => "kill",
-        Call::Acknowledge { .. } => "acknowledge",
+        Call::Acknowledge { .. } | Call::AcknowledgeAll(_) => "acknowledge",
         Call::Reconcile(_) | Call::ReconcileAll(_) => "reconcile",
         Call::Teardown => "teardown",
     }

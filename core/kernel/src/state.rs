@@ -218,6 +218,11 @@ impl Kernel {
             Call::Suppress => self.suppress(framework, effects),
             Call::Kill { task, grace, reason } => self.kill(framework, &task, grace, reason, effects),
             Call::Acknowledge { task, sequence } => self.acknowledge(framework, &task, sequence, effects),
+            Call::AcknowledgeAll(updates) => {
+                for (task, sequence) in updates {
+                    self.acknowledge(framework, &task, sequence, effects);
+                }
+            }
             Call::Reconcile(tasks) => self.reconcile(framework, &tasks, effects),
             Call::ReconcileAll(tasks) => self.reconcile_all(framework, &tasks, effects),
             Call::Teardown => self.tear_down(framework, effects),

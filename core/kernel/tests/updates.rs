@@ -199,3 +199,17 @@ fn run_ids_never_return_even_when_their_tasks_are_forgotten() {
     world.launch("a", vec![spec("t2", 100, &[])]);
     assert!(world.store.tasks[&task("t2")].status.run > run);
 }
+
+#[test]
+fn many_updates_are_acknowledged_at_once_as_one_by_one() {
+    let mut world = World::new();
+    world.subscribe("a");
+    world.register("m", size(1000, &[]));
+    world.launch("a", vec![spec("t", 100, &[]), spec("u", 100, &[])]);
+    world.status("m", "t", 1, running());
+    world.status("m", "u", 1, running());
+    world.forget_words();
+    let updates = vec![(task("t"), 1), (task("unknown"), 1), (task("u"), 1), (task("u"), 9)];
+    world.call("a", Call::AcknowledgeAll(updates));
+    assert_eq!(world.words_to("m"), ["acknowledge t 1", "acknowledge u 1"]);
+}

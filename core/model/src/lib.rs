@@ -35,4 +35,5 @@ pub mod task;
 pub mod template;
 pub mod time;
 pub mod token;
+pub mod variables;
 pub mod view;

@@ -91,6 +91,8 @@ pub enum Call {
         /// Which.
         sequence: u64,
     },
+    /// Many of these at once.
+    AcknowledgeAll(Vec<(TaskId, u64)>),
     /// Tell the state of these tasks again; empty means all of this framework.
     Reconcile(Vec<TaskId>),
     /// Tell the state of all tasks of this framework again, each once, and of these, should they be none of them.

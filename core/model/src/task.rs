@@ -1,6 +1,5 @@
 //! One thing launched on one agent. It ends in exactly one terminal state.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use crate::reason::Reason;
 use crate::resources::Resources;
 use crate::template::TaskTemplate;
 use crate::time::Timestamp;
+use crate::variables::Variables;
 
 /// Everything an agent needs to run a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortBinding>,
     /// Environment of this very task, on top of the template's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub env: Variables,
 }
 
 /// A host port and the container port behind it (the same number with the host network).

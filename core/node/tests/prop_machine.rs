@@ -15,6 +15,7 @@ use kogge_model::resources::Resources;
 use kogge_model::task::{Exit, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
+use kogge_model::variables::Variables;
 use kogge_node::{
     AgentRecord, Effect, Effects, Found, Input, Node, NodeConfig, Recorded, StopSignal, TaskRecord,
 };
@@ -121,7 +122,7 @@ fn spec(task: u8) -> Arc<TaskSpec> {
         template: Arc::new(TaskTemplate { health, lease_ms, ..TaskTemplate::default() }),
         resources: Resources::default(),
         ports: Vec::new(),
-        env: BTreeMap::new(),
+        env: Variables::default(),
     })
 }
 

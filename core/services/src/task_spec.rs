@@ -1,6 +1,5 @@
 //! What an agent is told to run for an instance: its template, its ports and its environment.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kogge_model::attribute::Attributes;
@@ -10,6 +9,7 @@ use kogge_model::port::Port;
 use kogge_model::resources::Resources;
 use kogge_model::task::{PortBinding, TaskSpec};
 use kogge_model::template::{NetworkMode, TaskTemplate};
+use kogge_model::variables::Variables;
 
 /// Where and as what an instance is launched.
 pub(crate) struct Launch<'a> {
@@ -57,11 +57,11 @@ fn bindings(template: &TaskTemplate, host_ports: &[Port]) -> Vec<PortBinding> {
 }
 
 /// Who it is and where it listens. What the template sets itself about ports and host stays as it set it.
-fn environment(launch: &Launch<'_>, ports: &[PortBinding]) -> BTreeMap<String, String> {
+fn environment(launch: &Launch<'_>, ports: &[PortBinding]) -> Variables {
     let own = &launch.template.env;
     let ServiceId { app: AppId { environment, app }, .. } = &launch.instance.service;
     let hostname = launch.attributes.get("hostname").map_or(launch.agent.as_str(), String::as_str);
-    // Gathered in order, mostly, so that the map is built of it at once.
+    // Gathered in order, mostly, so that there is little to sort.
     let mut env = Vec::with_capacity(7 + 2 * ports.len());
     let host = || ("HOST".to_owned(), hostname.to_owned());
     env.extend((!own.contains_key("HOST")).then(host));

@@ -312,13 +312,24 @@ impl Cloud {
         }
     }
 
-    /// One who asks for offers twice before they are made means the same.
+    /// One who asks for offers twice before they are made means the same; acknowledgements are passed on together.
     fn call(&mut self, call: Call) {
         use kogge_kernel::Input::FromFramework;
-        let asks = |word: &Word| matches!(word, Word::ToKernel(FromFramework { call: Call::Revive, .. }));
-        if call != Call::Revive || !self.words.back().is_some_and(asks) {
-            self.words.push_back(Word::ToKernel(FromFramework { framework: self.framework.clone(), call }));
-        }
+        let last = match self.words.back_mut() {
+            Some(Word::ToKernel(FromFramework { call, .. })) => Some(call),
+            Some(Word::ToKernel(_) | Word::Event(_)) | None => None,
+        };
+        let call = match (call, last) {
+            (Call::Revive, Some(Call::Revive)) => return,
+            (Call::Acknowledge { task, sequence }, Some(Call::AcknowledgeAll(others)))
+                if others.len() < EVENTS_AT_ONCE =>
+            {
+                return others.push((task, sequence));
+            }
+            (Call::Acknowledge { task, sequence }, _) => Call::AcknowledgeAll(vec![(task, sequence)]),
+            (call, _) => call,
+        };
+        self.words.push_back(Word::ToKernel(FromFramework { framework: self.framework.clone(), call }));
     }
 
     /// A deployment gave up: the tree gets the last good version back, unless somebody changed the service since.

@@ -4,14 +4,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kogge_host::backoff::Backoff;
 use kogge_host::clock;
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::time::Timestamp;
-use kogge_store::{Change, Consistency, Key, Revision, Store};
+use kogge_store::{Batch, Change, Consistency, Key, Revision, Store};
 use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::digests::{self, Mismatch};
 use crate::image::Image;
@@ -19,6 +20,15 @@ use crate::keys;
 
 /// How long an answer may wait for the newest state; after it, what is there is shown with its age.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// While it rests, so many entries are packed in one go,
+const PACKED_AT_ONCE: usize = 8_192;
+/// and so long passes between two.
+const PACKED_EVERY: Duration = Duration::from_millis(250);
+/// What so many had held is given back to the system.
+const WORTH_RELEASING: usize = 20_000;
+/// A new leader has other things to do first.
+const REST_DELAY: Duration = Duration::from_secs(10);
 
 /// How far the copy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +38,23 @@ pub(crate) struct Reached {
     pub(crate) at: Timestamp,
     /// Another server holds something else: everything is being read anew.
     pub(crate) is_doubted: bool,
+}
+
+/// Packing, as far as it has come.
+struct Packing {
+    turns: Interval,
+    /// Whether there may be something that lies still and is not packed.
+    is_loose: bool,
+    /// How many entries were packed since memory was given back.
+    count: usize,
+}
+
+impl Packing {
+    fn new() -> Self {
+        let mut turns = tokio::time::interval(PACKED_EVERY);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { turns, is_loose: true, count: 0 }
+    }
 }
 
 /// A copy that goes on by itself.
@@ -40,6 +67,8 @@ pub(crate) struct Copy {
     mismatches: Arc<AtomicU64>,
     /// How often something was wrong here.
     righted: Arc<watch::Sender<u64>>,
+    /// Since when hardly anybody reads it.
+    rests_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Copy {
@@ -48,7 +77,8 @@ impl Copy {
         let nothing = Reached { revision: Revision::ZERO, at: Timestamp::ZERO, is_doubted: false };
         let reached = Arc::new(watch::channel(nothing).0);
         let (mismatches, righted) = (Arc::default(), Arc::new(watch::channel(0).0));
-        let copy = Self { store, image: Arc::default(), reached, mismatches, righted };
+        let rests_since = Arc::default();
+        let copy = Self { store, image: Arc::default(), reached, mismatches, righted, rests_since };
         let (following, token) = (copy.clone(), group.token());
         group.spawn("copy of the state", OnPanic::StopGroup, async move {
             tokio::select! {
@@ -84,22 +114,58 @@ impl Copy {
     /// another server holds something else.
     async fn attend(&self, from: Revision) -> Option<Mismatch> {
         let mut watch = self.store.watch(Key::ALL, from);
-        while let Some(change) = watch.next().await {
+        let mut packing = Packing::new();
+        loop {
+            let change = tokio::select! {
+                change = watch.next() => change?,
+                _ = packing.turns.tick(), if packing.is_loose => {
+                    self.pack(&mut packing);
+                    continue;
+                }
+            };
+            packing.is_loose |= matches!(change, Change::Batch(_));
             match change {
                 Change::Batch(batch) => {
-                    let told = digests::told(&batch.events);
-                    self.advance(|own| own.apply(batch.revision, batch.events));
-                    let mismatch = told.into_iter().find_map(|told| told.against(&self.image()));
-                    if let Some(mismatch) = mismatch {
-                        self.doubt(&mismatch);
-                        return Some(mismatch);
+                    let mismatch = self.apply(batch);
+                    if mismatch.is_some() {
+                        return mismatch;
                     }
                 }
                 Change::Progress(revision) => self.advance(|own| own.has_reached(revision)),
                 Change::Compacted { .. } => return None,
             }
         }
-        None
+    }
+
+    fn apply(&self, batch: Batch) -> Option<Mismatch> {
+        let told = digests::told(&batch.events);
+        self.advance(|own| own.apply(batch.revision, batch.events));
+        let mismatch = told.into_iter().find_map(|told| told.against(&self.image()))?;
+        self.doubt(&mismatch);
+        Some(mismatch)
+    }
+
+    /// Whether this server leads: then it knows by itself what the copy tells others, which takes less room meanwhile.
+    pub(crate) fn rest(&self, rests: bool) {
+        *self.rests_since() = rests.then(Instant::now);
+    }
+
+    fn rests_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Packs some of what lies still, while the copy rests.
+    fn pack(&self, packing: &mut Packing) {
+        if !self.rests_since().is_some_and(|since| since.elapsed() >= REST_DELAY) {
+            return;
+        }
+        let count = self.image().pack(PACKED_AT_ONCE);
+        packing.is_loose = count == PACKED_AT_ONCE;
+        packing.count += count;
+        if !packing.is_loose && packing.count >= WORTH_RELEASING {
+            packing.count = 0;
+            kogge_host::memory::release_freed();
+        }
     }
 
     /// Nobody takes over with a copy that may be wrong.

@@ -1,8 +1,9 @@
 //! All records at one revision, on their way from the store into the cores.
 //!
 //! An image knows the digest of what it holds, now and after each of its last changes, so that servers can find out
-//! whether they hold the same (G5).
+//! whether they hold the same (G5). Records of tasks and instances, which are most of it, can be packed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kogge_store::{Entry, Event, Key, Range, ReadError, Revision, Store};
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::keys;
 use crate::load::{LoadError, parse};
+use crate::packed::PackedEntries;
 use crate::state_digest::StateDigest;
 use crate::trail::Trail;
 
@@ -18,10 +20,16 @@ const PAGE: usize = 2_000;
 /// Times that a list is begun anew because the store had forgotten its revision meanwhile.
 const TRIES: usize = 5;
 
+/// What there is much of.
+const BULKY: [&str; 2] = [keys::TASKS, keys::INSTANCES];
+/// Fewer of these are not worth packing.
+const WORTH_PACKING: usize = 1_000;
+
 /// The state as it was at one revision.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Image {
     entries: BTreeMap<Key, Entry>,
+    packed: PackedEntries,
     revision: Revision,
     digest: StateDigest,
     trail: Trail,
@@ -91,20 +99,30 @@ impl Image {
             self.digest.add(&entry);
         }
         // Taken out, not replaced: the map would go on with the key it has, which shares its memory with the old value.
-        if let Some(old) = self.entries.remove(&entry.key)
-            && is_counted(&old.key)
-        {
-            self.digest.remove(&old);
-        }
+        self.delete(&entry.key);
         self.entries.insert(entry.key.clone(), entry);
     }
 
     fn delete(&mut self, key: &Key) {
-        if let Some(old) = self.entries.remove(key)
+        if let Some(old) = self.entries.remove(key).or_else(|| self.packed.remove(key))
             && is_counted(key)
         {
             self.digest.remove(&old);
         }
+    }
+
+    /// Packs up to `most` entries, if there are enough to be worth it; tells how many.
+    pub(crate) fn pack(&mut self, most: usize) -> usize {
+        let loose = BULKY.iter().flat_map(|prefix| self.plain_under(prefix));
+        let loose: Vec<Key> = loose.map(|entry| entry.key.clone()).take(most).collect();
+        if loose.len() < WORTH_PACKING {
+            return 0;
+        }
+        let entries: Vec<Entry> = loose.iter().filter_map(|key| self.entries.remove(key)).collect();
+        let unpacked = self.packed.pack(entries);
+        let count = loose.len() - unpacked.len();
+        self.entries.extend(unpacked.into_iter().map(|entry| (entry.key.clone(), entry)));
+        count
     }
 
     /// What it holds, in one number.
@@ -120,20 +138,30 @@ impl Image {
     /// The keys of which this image, as old as `truth` or older, surely holds what never was: what `truth` holds
     /// since then must be here too. Of entries that are only here nothing is sure, unless both are equally old.
     pub(crate) fn faults(&self, truth: &Self) -> Vec<Key> {
-        let changed = truth
-            .entries
-            .values()
-            .filter(|entry| entry.modified <= self.revision && self.entries.get(&entry.key) != Some(*entry));
+        let changed = truth.under("").filter(|entry| {
+            entry.modified <= self.revision && self.get(&entry.key).as_deref() != Some(entry.as_ref())
+        });
         let is_as_old = self.revision == truth.revision;
-        let surplus = self.entries.keys().filter(|key| is_as_old && !truth.entries.contains_key(*key));
-        changed.map(|entry| &entry.key).chain(surplus).cloned().collect()
+        let surplus = self.under("").filter(|entry| is_as_old && truth.get(&entry.key).is_none());
+        changed.chain(surplus).map(|entry| entry.key.clone()).collect()
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
-        self.entries.get(key)
+    pub(crate) fn get(&self, key: &Key) -> Option<Cow<'_, Entry>> {
+        self.entries.get(key).map(Cow::Borrowed).or_else(|| self.packed.get(key).map(Cow::Owned))
     }
 
-    pub(crate) fn under(&self, prefix: &str) -> impl Iterator<Item = &Entry> {
+    /// Those whose keys begin with `prefix`, in any order.
+    pub(crate) fn under(&self, prefix: &str) -> impl Iterator<Item = Cow<'_, Entry>> {
+        let packed = self.packed.under(&Key::from(prefix.to_owned()));
+        self.plain_under(prefix).map(Cow::Borrowed).chain(packed.map(Cow::Owned))
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn packed_mut(&mut self) -> &mut PackedEntries {
+        &mut self.packed
+    }
+
+    fn plain_under(&self, prefix: &str) -> impl Iterator<Item = &Entry> + use<'_> {
         let prefix = Key::from(prefix.to_owned());
         self.entries
             .range(prefix.clone()..)
@@ -153,7 +181,7 @@ impl Image {
         mut change: impl FnMut(&mut T),
     ) -> Result<Vec<T>, LoadError> {
         let records = self.under(prefix).map(|entry| {
-            let mut record = parse(entry)?;
+            let mut record = parse(&entry)?;
             change(&mut record);
             Ok(record)
         });
@@ -162,7 +190,7 @@ impl Image {
 
     /// The record of that key, if there is one.
     pub(crate) fn record<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, LoadError> {
-        self.get(&Key::from(key.to_owned())).map(parse).transpose()
+        self.get(&Key::from(key.to_owned())).map(|entry| parse(&entry)).transpose()
     }
 }
 

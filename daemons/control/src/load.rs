@@ -23,7 +23,7 @@ use crate::ended::EndedTasks;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::keys::{self, ClusterRecord, FORMAT};
-use crate::templates::Templates;
+use crate::sharing::Sharing;
 
 /// The election that servers win to lead.
 pub(crate) const ELECTION: &str = "leader";
@@ -145,27 +145,28 @@ pub(crate) fn operators(image: &Image) -> Result<Arc<Operators>, LoadError> {
     Ok(Arc::new(Operators::restore(image.records(keys::OPERATORS)?)))
 }
 
+/// Nearly all there is, read on two threads: whoever takes over is waited for.
+fn instances_and_tasks(image: &Image) -> Result<(Vec<Instance>, Vec<TaskRecord>), LoadError> {
+    let sharing = Sharing::default();
+    std::thread::scope(|scope| {
+        let tasks = scope.spawn(|| image.records_with(keys::TASKS, |task| sharing.share_task(task)));
+        let instances = image.records_with(keys::INSTANCES, |instance| sharing.share_instance(instance));
+        let tasks = tasks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((instances?, tasks?))
+    })
+}
+
 /// All cores, as they were when the last round was saved.
 pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
     let config =
         kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
     let tree = tree(image, config)?;
-    let mut templates = Templates::default();
-    let service_records = kogge_services::Records {
-        services: image.records(keys::SERVICES)?,
-        instances: image.records_with(keys::INSTANCES, |instance: &mut Instance| {
-            templates.share(&instance.id.service, &mut instance.template);
-        })?,
-    };
+    let (instances, tasks) = instances_and_tasks(image)?;
+    let service_records = kogge_services::Records { services: image.records(keys::SERVICES)?, instances };
     let kernel_records = kogge_kernel::Records {
         agents: image.records(keys::AGENTS)?,
         frameworks: image.records(keys::FRAMEWORKS)?,
-        tasks: image.records_with(keys::TASKS, |task: &mut TaskRecord| {
-            let spec = Arc::make_mut(&mut task.spec);
-            if let Some(instance) = &spec.instance {
-                templates.share(&instance.service, &mut spec.template);
-            }
-        })?,
+        tasks,
         highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
     };
     let kernel_config = kogge_kernel::Config {

@@ -105,6 +105,9 @@ impl Reactor {
             turn = match turn {
                 Turn::Begin => {
                     self.wires.standing.send_replace(Standing::Leads);
+                    if let Some(copy) = &self.copy {
+                        copy.rest(true);
+                    }
                     let mut round = Round::begin(clock::now());
                     self.cloud.begin(&mut round);
                     self.finish(round, Vec::new(), &mut backoff).await

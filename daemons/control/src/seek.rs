@@ -103,6 +103,9 @@ impl Reactor {
         if seeking.is_deposed {
             self.leadership = None;
         }
+        if let Some(copy) = &self.copy {
+            copy.rest(false);
+        }
         let seeker = Seeker {
             store: Arc::clone(&self.store),
             settings: Settings { is_founder: false, ..self.cloud.settings.clone() },

@@ -39,7 +39,7 @@ pub(crate) fn elected(image: &Image) -> Option<Elected> {
 
 /// All servers, as `image` has them.
 pub(crate) fn all(image: &Image) -> Vec<ServerRecord> {
-    image.under(keys::SERVERS).filter_map(|entry| parse(entry).ok()).collect()
+    image.under(keys::SERVERS).filter_map(|entry| parse(&entry).ok()).collect()
 }
 
 /// Tells of `own`, and of what its `copy` contains, until `group` ends.

@@ -16,6 +16,7 @@ use kogge_model::scheduler::{Call, Event, FrameworkInfo, Offer};
 use kogge_model::task::{Ended, Outcome, PortBinding, Running, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
+use kogge_model::variables::Variables;
 
 pub struct World {
     pub kernel: Kernel,
@@ -99,7 +100,7 @@ pub fn spec(name: &str, cpu: u64, ports: &[u16]) -> TaskSpec {
             .filter_map(|&port| Port::new(port))
             .map(|port| PortBinding { host_port: port, container_port: port })
             .collect(),
-        env: BTreeMap::new(),
+        env: Variables::default(),
     }
 }
 

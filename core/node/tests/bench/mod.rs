@@ -20,6 +20,7 @@ use kogge_model::resources::Resources;
 use kogge_model::task::{Exit, PortBinding, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
+use kogge_model::variables::Variables;
 use kogge_node::{
     AgentRecord, Effect, Effects, Found, Input, Node, NodeConfig, ProbeTarget, StopSignal, TaskRecord,
 };
@@ -101,7 +102,7 @@ fn spec(task: &str, has_health: bool, lease_ms: Option<u64>) -> Arc<TaskSpec> {
         template: Arc::new(TaskTemplate { health, lease_ms, ..TaskTemplate::default() }),
         resources: Resources::default(),
         ports: vec![PortBinding { host_port: Port::new(31_000).unwrap(), container_port: port }],
-        env: BTreeMap::new(),
+        env: Variables::default(),
     })
 }
 

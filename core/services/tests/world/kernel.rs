@@ -141,6 +141,12 @@ impl Kernel {
         }
     }
 
+    fn acknowledge(&mut self, task: &TaskId, sequence: u64) {
+        let task = self.tasks.get_mut(task).expect("only updates of known tasks are acknowledged");
+        assert!(sequence <= task.status.sequence, "acknowledged what was never said");
+        task.acknowledged = task.acknowledged.max(sequence);
+    }
+
     pub fn obey(&mut self, now: Timestamp, call: Call) {
         assert!(self.is_subscribed || matches!(call, Call::Subscribe(_)), "{call:?} without a subscription");
         match call {
@@ -173,10 +179,11 @@ impl Kernel {
                 Some(task) => task.is_killed = true,
                 None => self.tell_lost(now, &task),
             },
-            Call::Acknowledge { task, sequence } => {
-                let task = self.tasks.get_mut(&task).expect("only updates of known tasks are acknowledged");
-                assert!(sequence <= task.status.sequence, "acknowledged what was never said");
-                task.acknowledged = task.acknowledged.max(sequence);
+            Call::Acknowledge { task, sequence } => self.acknowledge(&task, sequence),
+            Call::AcknowledgeAll(updates) => {
+                for (task, sequence) in updates {
+                    self.acknowledge(&task, sequence);
+                }
             }
             Call::Reconcile(tasks) => self.reconcile(now, &tasks),
             Call::ReconcileAll(tasks) => {

@@ -57,12 +57,12 @@ impl Parts<'_> {
     /// one name the last counts. With the host network the ports come late: no other port would do.
     fn env(&self) -> Vec<String> {
         let template = &self.spec.template;
-        let pair = |(key, value): (&String, &String)| format!("{key}={value}");
+        let pair = |(key, value): (&str, &str)| format!("{key}={value}");
         let is_host = template.network == NetworkMode::Host;
         let ports = ports(self.spec);
         let mut env: Vec<String> = self.image.map(|image| image.env.clone()).unwrap_or_default();
         env.extend(ports.iter().filter(|_| !is_host).cloned());
-        env.extend(template.env.iter().map(pair));
+        env.extend(template.env.iter().map(|(key, value)| pair((key, value))));
         env.extend(self.spec.env.iter().map(pair));
         env.extend(ports.into_iter().filter(|_| is_host));
         env.push(format!("KOGGE_TASK={}", self.spec.task));
@@ -140,7 +140,7 @@ mod tests {
                 PortBinding { host_port: port(31_000), container_port: port(80) },
                 PortBinding { host_port: port(31_001), container_port: port(81) },
             ],
-            env: BTreeMap::from([("B".into(), "task".into())]),
+            env: [("B".into(), "task".into())].into_iter().collect(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! One machine's cloud in a temporary place, with names of its own, and proof that nothing of it is left.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use kogge_model::reason::Reason;
 use kogge_model::resources::{Bytes, Resources};
 use kogge_model::task::{PortBinding, TaskSpec};
 use kogge_model::template::{Command, Limits, TaskTemplate};
+use kogge_model::variables::Variables;
 use kogge_telemetry::LogEntry;
 
 use crate::busybox;
@@ -219,7 +219,7 @@ pub(crate) fn spec(name: &str, template: TaskTemplate) -> TaskSpec {
         ports: ports.collect(),
         template: Arc::new(template),
         resources: Resources::default(),
-        env: BTreeMap::new(),
+        env: Variables::default(),
     }
 }
 

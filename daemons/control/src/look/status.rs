@@ -1,5 +1,6 @@
 //! The cloud as a whole.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use kogge_host::clock;
@@ -51,7 +52,7 @@ impl Handle {
     /// When a record cannot be read.
     pub fn images_wanted(&self) -> Result<BTreeSet<ImageRef>, Refusal> {
         let Some(copy) = &self.inner.copy else { return Ok(BTreeSet::new()) };
-        let entries: Vec<Entry> = copy.image().under(keys::SERVICES).cloned().collect();
+        let entries: Vec<Entry> = copy.image().under(keys::SERVICES).map(Cow::into_owned).collect();
         let mut wanted = BTreeSet::new();
         for entry in &entries {
             let record: ServiceRecord =

@@ -13,7 +13,7 @@ use super::sessions::{Say, Sessions, Unsaid};
 use crate::reach::Wish;
 use crate::refusal::Refusal;
 use crate::timing::Timing;
-use crate::wire::{ReachDown, ReachUp, reach_up};
+use crate::wire::{Call, ReachDown, ReachUp, reach_up};
 
 /// The calls that wait.
 #[derive(Default)]
@@ -64,7 +64,9 @@ impl Calls {
         let (taken, line) = oneshot::channel();
         let waiter = self.wait(agent, taken);
         let wish = serde_json::to_vec(wish).expect("a wish is plain data with text keys");
-        sessions.say(agent, Say::Call { call: waiter.call, wish: wish.into() }).map_err(unsaid)?;
+        sessions
+            .say(agent, Say::Call(Box::new(Call { call: waiter.call, wish: wish.into() })))
+            .map_err(unsaid)?;
         let silent = || Reason::new(format!("agent {agent} does not answer"));
         let line = tokio::time::timeout(timing.call, line).await;
         let mut line = line.map_err(|_| silent())?.map_err(|_| silent())?;

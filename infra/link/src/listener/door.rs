@@ -64,7 +64,7 @@ impl Link for Door {
         let (out, frames) = mpsc::channel(MAX_FRAMES);
         let session = session::run(Arc::clone(&self.shared), caller, request.into_inner(), out);
         self.shared.group.spawn("session of an agent", OnPanic::Log, session);
-        Ok(Response::new(flow(frames)))
+        Ok(Response::new(unbox(frames)))
     }
 
     async fn reach(
@@ -101,7 +101,7 @@ impl Link for Door {
         let (down, parts) = mpsc::channel(MAX_PIECES);
         let following = follow::run(Arc::clone(&self.shared), agent, request.into_inner(), down);
         self.shared.group.spawn("bulletins for an agent", OnPanic::Log, following);
-        Ok(Response::new(flow(parts)))
+        Ok(Response::new(unbox(parts)))
     }
 
     async fn tunnel(
@@ -132,5 +132,12 @@ fn flow<T: Send + 'static>(
     receiver: mpsc::Receiver<Result<T, Status>>,
 ) -> BoxStream<'static, Result<T, Status>> {
     let next = |mut receiver: mpsc::Receiver<_>| async move { Some((receiver.recv().await?, receiver)) };
+    stream::unfold(receiver, next).boxed()
+}
+
+/// The same for a channel that each connected agent has for good: channels keep room for many words, so words are boxed.
+fn unbox<T: Send + 'static>(receiver: mpsc::Receiver<Box<T>>) -> BoxStream<'static, Result<T, Status>> {
+    let next =
+        |mut receiver: mpsc::Receiver<Box<T>>| async move { Some((Ok(*receiver.recv().await?), receiver)) };
     stream::unfold(receiver, next).boxed()
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kogge_model::id::AgentId;
 use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
 use super::ports::Leader;
 use super::shared::Shared;
 use crate::bounds::CHUNK_BYTES;
 use crate::wire::{FollowDown, FollowUp, follow_down};
 
-type Down = mpsc::Sender<Result<FollowDown, Status>>;
+type Down = mpsc::Sender<Box<FollowDown>>;
 
 /// Lives as long as the agent follows.
 pub(super) async fn run(shared: Arc<Shared>, agent: AgentId, up: Streaming<FollowUp>, down: Down) {
@@ -42,7 +42,7 @@ async fn tell(shared: &Shared, down: &Down) {
 
 async fn send(mut bulletin: Bytes, down: &Down) -> Result<(), ()> {
     let size = u64::try_from(bulletin.len()).unwrap_or(u64::MAX);
-    let say = |part| down.send(Ok(FollowDown { part: Some(part) }));
+    let say = |part| down.send(Box::new(FollowDown { part: Some(part) }));
     say(follow_down::Part::SizeBytes(size)).await.map_err(drop)?;
     while !bulletin.is_empty() {
         let piece = bulletin.split_to(bulletin.len().min(CHUNK_BYTES));

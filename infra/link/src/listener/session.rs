@@ -17,9 +17,7 @@ use crate::codec::Codec;
 use crate::identity::Untrusted;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::version::Versions;
-use crate::wire::{
-    AgentFrame, Call, ControlFrame, Hello, NotLeader, Servers, Welcome, agent_frame, control_frame,
-};
+use crate::wire::{AgentFrame, ControlFrame, Hello, NotLeader, Servers, Welcome, agent_frame, control_frame};
 
 /// How long a farewell may take to be taken.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
@@ -27,7 +25,7 @@ const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of a process's number.
 const INSTANCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
-type Out = mpsc::Sender<Result<ControlFrame, Status>>;
+type Out = mpsc::Sender<Box<ControlFrame>>;
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -64,7 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, caller: Caller, mut inbound: Stream
         }
     };
     if let Some(frame) = farewell.frame() {
-        let _ = tokio::time::timeout(FAREWELL_PATIENCE, out.send(Ok(say(frame)))).await;
+        let _ = tokio::time::timeout(FAREWELL_PATIENCE, out.send(say(frame))).await;
     }
 }
 
@@ -92,7 +90,7 @@ async fn greet(
         now_us: clock::now().as_micros(),
         servers: Some(servers),
     };
-    out.send(Ok(say(control_frame::Frame::Welcome(welcome)))).await.map_err(|_| Farewell::Silent)?;
+    out.send(say(control_frame::Frame::Welcome(welcome))).await.map_err(|_| Farewell::Silent)?;
     let session = Session {
         out: out.clone(),
         codec: Codec { version, max_bytes: shared.config.max_message_bytes },
@@ -235,7 +233,7 @@ impl Session {
                 },
             };
             let Some(frame) = frame else { continue };
-            if self.out.send(Ok(say(frame))).await.is_err() {
+            if self.out.send(say(frame)).await.is_err() {
                 return Farewell::Silent;
             }
         }
@@ -244,7 +242,7 @@ impl Session {
     fn frame(&self, order: Say) -> Option<control_frame::Frame> {
         match order {
             Say::Ping => Some(control_frame::Frame::Ping(clock::now().as_micros())),
-            Say::Call { call, wish } => Some(control_frame::Frame::Call(Call { call, wish })),
+            Say::Call(call) => Some(control_frame::Frame::Call(*call)),
             Say::Order(order) => match self.codec.encode(&*order) {
                 Ok(bytes) => Some(control_frame::Frame::Order(bytes)),
                 Err(error) => {
@@ -317,6 +315,6 @@ fn addresses(shared: &Shared) -> Vec<String> {
     shared.ports.servers.borrow().iter().map(ToString::to_string).collect()
 }
 
-const fn say(frame: control_frame::Frame) -> ControlFrame {
-    ControlFrame { frame: Some(frame) }
+fn say(frame: control_frame::Frame) -> Box<ControlFrame> {
+    Box::new(ControlFrame { frame: Some(frame) })
 }

@@ -12,12 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::bounds::{MAX_CALLS, MAX_ORDERS};
+use crate::wire::Call;
 
 /// What a session is to say to its agent.
 #[derive(Debug)]
 pub(crate) enum Say {
     Order(Box<FromControl>),
-    Call { call: u64, wish: Bytes },
+    Call(Box<Call>),
     Ping,
 }
 

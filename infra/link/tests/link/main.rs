@@ -21,3 +21,6 @@ mod renewal;
 mod sessions;
 mod silence;
 mod versions;
+
+// Frames are told apart by what is generated.
+use raw::wire;
