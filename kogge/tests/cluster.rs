@@ -295,3 +295,51 @@ fn g9_a_single_copy_that_is_cut_off_ends_by_itself_before_another_one_lives() {
     }
     first.down();
 }
+
+#[test]
+fn g9_a_single_copy_waits_for_a_machine_that_may_have_an_ordinary_one() {
+    let first = Machine::first("m0");
+    let agents = [first.joined("a1"), first.joined("a2")];
+    for name in ["a1", "a2"] {
+        first.ok(&["node", "label", name, "copies=yes"]);
+    }
+    first.load_busybox("box:1");
+    let ordinary = [
+        "deploy",
+        "--image",
+        "box:1",
+        "--name",
+        "ledger",
+        "--on",
+        "copies=yes",
+        "--command",
+        "exec sleep 1000",
+    ];
+    first.ok(&ordinary);
+    let before = first.json(&["ps"]);
+    let (holder, pid) = (before[0]["agent"].as_str().unwrap().to_owned(), first.pids(&before)[0]);
+    let lives = || std::path::Path::new(&format!("/proc/{pid}")).exists();
+    let agent = agents.iter().find(|agent| agent.name == holder).unwrap();
+    agent.kill();
+    first.agent_is(&holder, "lost");
+
+    // Nobody can end the old copy, and nobody knows whether it lives.
+    let mut deploying = first.command(&[&ordinary[..], &["--single"]].concat()).spawn().unwrap();
+    let why = wait::until("the reason to wait", PATIENCE, || {
+        let why = first.ok(&["why", "ledger"]);
+        why.contains(&format!("kogge node forget {holder}")).then_some(why)
+    });
+    assert!(why.contains(&format!("may live on agent {holder}, which is not heard of")), "{why}");
+    assert_eq!(first.json(&["ps"])[0]["healthy"], false);
+    assert!(lives() && deploying.try_wait().unwrap().is_none());
+
+    agent.ok(&["agent", "--detach", "--doors", "ephemeral"]);
+    assert!(deploying.wait().unwrap().success());
+    assert!(!lives(), "it was ended first");
+    first.healthy("ledger", 1);
+    first.ok(&["destroy", "ledger", "--yes"]);
+    for agent in agents {
+        agent.leave();
+    }
+    first.down();
+}

@@ -1,9 +1,12 @@
 //! Why something is as it is: how it stands, what to do, what was decided.
 
 use kogge_model::caller::{Caller, Origin};
+use kogge_model::decision::Decision;
 use kogge_model::name::{AppId, InstanceId, ServiceId};
+use kogge_model::task::TaskState;
 use kogge_model::time::Timestamp;
 use kogge_model::view::{DecisionView, WhyView};
+use kogge_services::Instance;
 
 use crate::cloud::Cloud;
 use crate::handle::Handle;
@@ -11,6 +14,8 @@ use crate::refusal::Refusal;
 
 /// Decisions that are shown.
 const HISTORY: usize = 30;
+/// Instances of a service of which it is told at once why they wait; the history tells of the others.
+const SAID_WAITS: usize = 5;
 
 impl Handle {
     /// Answers `kogge why NAME` for an instance, a service or an app.
@@ -54,7 +59,23 @@ impl Cloud {
             }
             None => view.sentences.push(format!("{service} is no longer wanted, and no instance is left")),
         }
+        let instances = self.services.get(service).into_iter().flat_map(|known| known.instances.values());
+        instances
+            .filter_map(|instance| self.wait_of(instance))
+            .take(SAID_WAITS)
+            .for_each(|wait| say(wait, view));
         view.history.extend(self.journal.of(Some(service)).take(HISTORY).map(DecisionView::from));
+    }
+
+    /// Why a task that is on its way up may not start yet, if that is the last thing that was decided about it.
+    fn wait_of(&self, instance: &Instance) -> Option<&Decision> {
+        let attempt = instance.attempt()?;
+        if !matches!(attempt.state, TaskState::Staging | TaskState::Starting) {
+            return None;
+        }
+        let mut decisions = self.journal.of(Some(&instance.id.service));
+        let last = decisions.find(|decision| decision.task.as_ref() == Some(&attempt.task))?;
+        (last.verb == "wait").then_some(last)
     }
 
     fn why_instance(&self, id: &InstanceId, now: Timestamp) -> Option<WhyView> {
@@ -73,6 +94,10 @@ impl Cloud {
             }
             None => view.sentences.push(format!("there is no instance {id} any more")),
         }
+        let instance = self.services.get(&id.service).and_then(|known| known.instances.get(&id.number));
+        if let Some(wait) = instance.and_then(|instance| self.wait_of(instance)) {
+            say(wait, &mut view);
+        }
         Some(view)
     }
 
@@ -88,4 +113,10 @@ impl Cloud {
             history: Vec::new(),
         })
     }
+}
+
+/// With what can be done about it.
+fn say(wait: &Decision, view: &mut WhyView) {
+    view.sentences.push(wait.reason.text.clone());
+    view.hints.extend(wait.reason.hint.clone());
 }
