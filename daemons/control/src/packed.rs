@@ -196,7 +196,7 @@ mod tests {
         let key = entry(keys::TASKS, 7, 1).key;
         packed.damage_packed(&key);
         assert_ne!(packed.get(&key), plain.get(&key));
-        assert_eq!(packed.faults(&plain), [key.clone()]);
+        assert_eq!(packed.faults(&plain), std::slice::from_ref(&key));
         let change = || vec![Event::Put(entry(keys::TASKS, 7, 2))];
         let mut plain = plain;
         packed.apply(Revision::new(2), change());
