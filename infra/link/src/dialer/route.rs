@@ -73,11 +73,14 @@ impl Route {
         self.current = match verdict {
             Verdict::Renewed => self.current.clone(),
             Verdict::Redirected(Some(leader)) | Verdict::Lost(Some(leader)) => leader,
-            // The same again: a server that restarts is back before another one leads.
-            Verdict::Lost(None) | Verdict::Faltered => self.current.clone(),
-            Verdict::Unreachable | Verdict::Busy | Verdict::Redirected(None) | Verdict::Refused => {
-                self.next()
-            }
+            // Who fell silent may stand still, and let a handshake wait for seconds. The others answer at once, and know
+            // when it leads again.
+            Verdict::Lost(None)
+            | Verdict::Faltered
+            | Verdict::Unreachable
+            | Verdict::Busy
+            | Verdict::Redirected(None)
+            | Verdict::Refused => self.next(),
         };
         if pause == Pause::None {
             self.tries += 1;
@@ -166,12 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_session_the_named_leader_comes_first_else_the_same_server() {
+    fn after_a_session_the_named_leader_comes_first_else_another_server() {
         let mut route = route();
         assert_eq!(route.after(Verdict::Lost(None)), Pause::Reconnect);
-        assert_eq!(route.current(), &server("b"));
-        assert_eq!(route.after(Verdict::Lost(Some(server("c")))), Pause::Reconnect);
         assert_eq!(route.current(), &server("c"));
+        assert_eq!(route.after(Verdict::Faltered), Pause::Crowd(1));
+        assert_eq!(route.current(), &server("a"));
+        assert_eq!(route.after(Verdict::Lost(Some(server("c")))), Pause::Reconnect);
         assert_eq!(route.after(Verdict::Renewed), Pause::None);
         assert_eq!(route.current(), &server("c"));
         assert_eq!(route.after(Verdict::Refused), Pause::Refused);
