@@ -54,9 +54,10 @@ impl Kernel {
         let is_news = task.obstacle != obstacle;
         task.obstacle.clone_from(&obstacle);
         if let Some(obstacle) = obstacle {
-            return if is_news {
-                self.tell_obstacle(&id, &obstacle, effects)
-            };
+            if is_news {
+                self.tell_obstacle(&id, &obstacle, effects);
+            }
+            return;
         }
         task.leased_until = task.leased_until.max(Some(now.plus(lease.replacement())));
         effects.push(Effect::to_agent(agent, ToAgent::GrantLease { task: id, run, ticket }));

@@ -42,8 +42,7 @@ pub fn release_code() -> io::Result<()> {
 }
 
 /// Gives memory that was freed back to the system. The allocator would keep it for later, which is right while much comes
-/// and goes, and much when a large piece of work is over. Threads that allocate meanwhile wait, for some ten milliseconds
-/// each GiB.
+/// and goes, and much when a large piece of work is over. Threads that allocate meanwhile wait.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the allocator's own calls are foreign")]
 pub fn release_freed() {

@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 
 /// Decisions that are shown.
 const HISTORY: usize = 30;
-/// Instances of a service of which it is told at once why they wait; the history tells of the others.
+/// Starting instances of a service that are asked what they wait for; the history tells of the others.
 const SAID_WAITS: usize = 5;
 
 impl Handle {
@@ -60,19 +60,14 @@ impl Cloud {
             None => view.sentences.push(format!("{service} is no longer wanted, and no instance is left")),
         }
         let instances = self.services.get(service).into_iter().flat_map(|known| known.instances.values());
-        instances
-            .filter_map(|instance| self.wait_of(instance))
-            .take(SAID_WAITS)
-            .for_each(|wait| say(wait, view));
+        let starting = instances.filter(|instance| is_starting(instance)).take(SAID_WAITS);
+        starting.filter_map(|instance| self.wait_of(instance)).for_each(|wait| say(wait, view));
         view.history.extend(self.journal.of(Some(service)).take(HISTORY).map(DecisionView::from));
     }
 
     /// Why a task that is on its way up may not start yet, if that is the last thing that was decided about it.
     fn wait_of(&self, instance: &Instance) -> Option<&Decision> {
-        let attempt = instance.attempt()?;
-        if !matches!(attempt.state, TaskState::Staging | TaskState::Starting) {
-            return None;
-        }
+        let attempt = instance.attempt().filter(|_| is_starting(instance))?;
         let mut decisions = self.journal.of(Some(&instance.id.service));
         let last = decisions.find(|decision| decision.task.as_ref() == Some(&attempt.task))?;
         (last.verb == "wait").then_some(last)
@@ -113,6 +108,11 @@ impl Cloud {
             history: Vec::new(),
         })
     }
+}
+
+fn is_starting(instance: &Instance) -> bool {
+    let attempt = instance.attempt();
+    attempt.is_some_and(|attempt| matches!(attempt.state, TaskState::Staging | TaskState::Starting))
 }
 
 /// With what can be done about it.
