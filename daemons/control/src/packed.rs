@@ -51,12 +51,12 @@ impl PackedEntries {
 
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Entry> {
         let packed = self.entries.remove(key)?;
-        Some(packed.unpack(&mut self.tools.as_mut()?.decompressor))
+        Some(packed.unpack(self.tools.as_mut().map(|tools| &mut tools.decompressor)))
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
         let packed = self.entries.get(key)?;
-        Some(packed.unpack(&mut self.tools.as_ref()?.reader()?))
+        Some(packed.unpack(self.tools.as_ref().and_then(Tools::reader).as_mut()))
     }
 
     /// Those whose keys begin with `prefix`.
@@ -65,7 +65,7 @@ impl PackedEntries {
         let prefix = prefix.clone();
         let found = self.entries.range(prefix.clone()..).map(|(_, packed)| packed);
         let found = found.take_while(move |packed| packed.entry.key.starts_with(&prefix));
-        found.filter_map(move |packed| Some(packed.unpack(reader.as_mut()?)))
+        found.map(move |packed| packed.unpack(reader.as_mut()))
     }
 }
 
@@ -107,9 +107,11 @@ impl Tools {
 }
 
 impl PackedEntry {
-    /// As it was. Of damaged memory nothing is left: the digest, and whoever reads the record, tells.
-    fn unpack(&self, reader: &mut Decompressor<'static>) -> Entry {
-        let value = reader.decompress(&self.entry.value, self.length).unwrap_or_default();
+    /// As it was. What cannot be unpacked is never left out, for absence means something (G4): its value is empty, and
+    /// the digest, and whoever reads the record, tells.
+    fn unpack(&self, reader: Option<&mut Decompressor<'static>>) -> Entry {
+        let value = reader.and_then(|reader| reader.decompress(&self.entry.value, self.length).ok());
+        let value = value.unwrap_or_default();
         Entry { value: value.into(), ..self.entry.clone() }
     }
 }
@@ -196,6 +198,12 @@ mod tests {
         let key = entry(keys::TASKS, 7, 1).key;
         packed.damage_packed(&key);
         assert_ne!(packed.get(&key), plain.get(&key));
+        assert_eq!(
+            packed.under(keys::TASKS).count(),
+            plain.under(keys::TASKS).count(),
+            "nothing is left out"
+        );
+        assert!(packed.records::<serde_json::Value>(keys::TASKS).is_err());
         assert_eq!(packed.faults(&plain), std::slice::from_ref(&key));
         let change = || vec![Event::Put(entry(keys::TASKS, 7, 2))];
         let mut plain = plain;

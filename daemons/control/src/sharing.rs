@@ -9,7 +9,7 @@ use kogge_model::attribute::Attributes;
 use kogge_model::id::AgentId;
 use kogge_model::name::{InstanceId, ServiceId};
 use kogge_model::template::TaskTemplate;
-use kogge_services::{Instance, Phase};
+use kogge_services::Instance;
 
 /// Different ones of a key that are looked through: a service rarely has more than two versions at once.
 const VARIANTS: usize = 8;
@@ -35,9 +35,7 @@ impl Sharing {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         share(&mut seen.services, &mut instance.id.service);
         seen.templates.share(&instance.id.service, &mut instance.template);
-        if let Phase::Live(attempt) | Phase::Draining { attempt, .. } | Phase::Killing { attempt, .. } =
-            &mut instance.phase
-        {
+        if let Some(attempt) = instance.attempt_mut() {
             share(&mut seen.agents, &mut attempt.agent);
             seen.attributes.share(&attempt.agent, &mut attempt.attributes);
         }

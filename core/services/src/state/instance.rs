@@ -171,7 +171,9 @@ impl Instance {
         }
     }
 
-    pub(crate) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+    /// The same, to be changed.
+    #[must_use]
+    pub const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
         match &mut self.phase {
             Phase::Waiting(_) => None,
             Phase::Live(attempt) | Phase::Draining { attempt, .. } | Phase::Killing { attempt, .. } => {
