@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kogge_model::id::{AgentId, FrameworkId, RunId, TaskId};
 use kogge_model::link::ToAgent;
-use kogge_model::scheduler::Event;
+use kogge_model::scheduler::{Event, KnownUpdate};
 use kogge_model::task::{Ended, Outcome, TaskState, TaskStatus};
 
 use crate::agent::Stray;
@@ -222,20 +222,32 @@ impl Kernel {
         })
     }
 
-    /// Says the state of all tasks again, and of these if they are not among them: given up, or forgotten. In the order
-    /// of their ids, in which whoever listens looks them up: of a hundred thousand each look elsewhere takes long.
-    pub(crate) fn reconcile_all(&self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
-        let records = self.tasks.values().map(|task| &task.record);
-        for record in records.filter(|record| record.framework == *framework && !record.is_given_up()) {
-            effects.push(Effect::to_framework(framework, Event::Update(record.status.clone())));
+    /// Says the state of all tasks again of which the framework does not know the newest, and of those it names that are
+    /// given up, or forgotten. In the order of their ids, in which whoever listens looks them up: of a hundred thousand
+    /// each look elsewhere takes long.
+    pub(crate) fn reconcile_all(
+        &mut self,
+        framework: &FrameworkId,
+        known: &[KnownUpdate],
+        effects: &mut Effects,
+    ) {
+        let known: BTreeMap<&TaskId, &KnownUpdate> = known.iter().map(|known| (&known.task, known)).collect();
+        let mut settled: Vec<(TaskId, u64)> = Vec::new();
+        let tasks = self.tasks.values().filter(|task| task.is_told_to(framework));
+        for status in tasks.map(|task| &task.record.status) {
+            if known.get(&status.task).is_some_and(|known| known.is_newest(status)) {
+                settled.push((status.task.clone(), status.sequence));
+            } else {
+                effects.push(Effect::to_framework(framework, Event::Update(status.clone())));
+            }
         }
-        let is_told = |id: &TaskId| {
-            let task = self.tasks.get(id).filter(|task| task.record.framework == *framework);
-            task.is_some_and(|task| !task.record.is_given_up())
-        };
-        let others: Vec<TaskId> = ids.iter().filter(|id| !is_told(id)).cloned().collect();
+        let is_told = |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.is_told_to(framework));
+        let others: Vec<TaskId> = known.into_keys().filter(|id| !is_told(id)).cloned().collect();
         if !others.is_empty() {
             self.reconcile(framework, &others, effects);
+        }
+        for (task, sequence) in settled {
+            self.take_acknowledgement(&task, sequence, effects);
         }
     }
 
@@ -245,11 +257,11 @@ impl Kernel {
     }
 
     /// Says the state of these tasks again, or of all.
-    pub(crate) fn reconcile(&self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
-        let mut tell = |status| effects.push(Effect::to_framework(framework, Event::Update(status)));
+    pub(crate) fn reconcile(&mut self, framework: &FrameworkId, ids: &[TaskId], effects: &mut Effects) {
         if ids.is_empty() {
             return self.reconcile_all(framework, &[], effects);
         }
+        let mut tell = |status| effects.push(Effect::to_framework(framework, Event::Update(status)));
         let mut strays: Option<BTreeMap<&TaskId, &Stray>> = None;
         for id in ids {
             match self.tasks.get(id).filter(|task| task.record.framework == *framework) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kogge_model::id::TaskId;
+use kogge_model::id::{FrameworkId, TaskId};
 use kogge_model::time::Timestamp;
 
 use crate::effect::Effect;
@@ -58,6 +58,11 @@ impl Task {
 
     pub(crate) fn record_mut(&mut self) -> &mut TaskRecord {
         Arc::make_mut(&mut self.record)
+    }
+
+    /// Whether this framework is told how it stands with it.
+    pub(crate) fn is_told_to(&self, framework: &FrameworkId) -> bool {
+        self.record.framework == *framework && !self.record.is_given_up()
     }
 
     pub(crate) fn save(&self) -> Effect {

@@ -4,8 +4,9 @@ mod world;
 
 use std::time::Duration;
 
+use kogge_model::id::RunId;
 use kogge_model::link::ToControl;
-use kogge_model::scheduler::Call;
+use kogge_model::scheduler::{Call, KnownUpdate};
 use kogge_model::task::{Outcome, TaskState};
 use world::{World, ended, running, size, spec, task};
 
@@ -175,16 +176,54 @@ fn reconciling_tells_the_newest_state_of_all_or_of_those_named() {
     );
 }
 
+/// What a framework knows of a task of which it has heard nothing.
+fn nothing_of(id: &str) -> KnownUpdate {
+    KnownUpdate { task: task(id), run: None, sequence: 0 }
+}
+
 #[test]
 fn reconciling_all_tells_each_task_once_and_those_that_are_gone() {
     let mut world = with_task();
     world.status("m", "t", 1, running());
     world.forget_words();
-    world.call("a", Call::ReconcileAll(vec![task("t"), task("gone")]));
+    world.call("a", Call::ReconcileAll(vec![nothing_of("t"), nothing_of("gone")]));
     assert_eq!(world.updates("a"), [("t".to_owned(), 1, "running"), ("gone".to_owned(), 0, "lost")]);
     world.subscribe("b");
-    world.call("b", Call::ReconcileAll(vec![task("t")]));
+    world.call("b", Call::ReconcileAll(vec![nothing_of("t")]));
     assert_eq!(world.updates("b"), [("t".to_owned(), 0, "lost")], "it is none of theirs");
+}
+
+#[test]
+fn what_a_framework_knows_already_is_not_told_again_and_counts_as_acknowledged() {
+    let mut world = with_task();
+    world.status("m", "t", 1, running());
+    let status = world.kernel.view().task(&task("t")).unwrap().status.clone();
+    let known = |sequence, run| KnownUpdate { task: task("t"), run: Some(run), sequence };
+    world.forget_words();
+    for (known, why) in [
+        (known(0, status.run), "an older update"),
+        (known(1, RunId(status.run.0 + 1)), "another launch"),
+        (nothing_of("t"), "nothing"),
+    ] {
+        world.call("a", Call::ReconcileAll(vec![known]));
+        assert_eq!(world.updates("a"), [("t".to_owned(), 1, "running")], "who knows {why} is told");
+        world.forget_words();
+    }
+    world.call("a", Call::ReconcileAll(vec![known(1, status.run)]));
+    assert_eq!(world.updates("a"), []);
+    assert_eq!(world.count("m", "acknowledge t 1"), 1);
+}
+
+#[test]
+fn an_end_that_is_known_is_settled_and_forgotten() {
+    let mut world = with_task();
+    world.status("m", "t", 1, ended(Outcome::Finished));
+    let run = world.kernel.view().task(&task("t")).unwrap().status.run;
+    let known = KnownUpdate { task: task("t"), run: Some(run), sequence: 1 };
+    world.forget_words();
+    world.call("a", Call::ReconcileAll(vec![known]));
+    assert_eq!((world.updates("a"), world.count("m", "acknowledge t 1")), (vec![], 1));
+    assert!(world.kernel.view().task(&task("t")).is_none());
 }
 
 #[test]

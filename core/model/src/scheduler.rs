@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::Attributes;
-use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
+use crate::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
 use crate::reason::Reason;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskStatus};
@@ -95,10 +95,30 @@ pub enum Call {
     AcknowledgeAll(Vec<(TaskId, u64)>),
     /// Tell the state of these tasks again; empty means all of this framework.
     Reconcile(Vec<TaskId>),
-    /// Tell the state of all tasks of this framework again, each once, and of these, should they be none of them.
-    ReconcileAll(Vec<TaskId>),
+    /// Tell the state of all tasks of this framework again, each once, and of these, should they be none of them; but
+    /// not what is known already, which counts as acknowledged.
+    ReconcileAll(Vec<KnownUpdate>),
     /// End the framework with all its tasks.
     Teardown,
+}
+
+/// The newest that a framework has taken to heart of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownUpdate {
+    /// Which task.
+    pub task: TaskId,
+    /// Which launch of it; none before its agent spoke of it.
+    pub run: Option<RunId>,
+    /// The update; 0 if it is none of its agent's.
+    pub sequence: u64,
+}
+
+impl KnownUpdate {
+    /// Whether a status says nothing that is not known.
+    #[must_use]
+    pub fn is_newest(&self, status: &TaskStatus) -> bool {
+        status.sequence > 0 && status.sequence == self.sequence && self.run == Some(status.run)
+    }
 }
 
 /// What the kernel tells a framework.

@@ -29,6 +29,9 @@ pub struct Config {
     /// An instance that no offer came for in this time counts as without a place: full agents offer nothing, so its
     /// service may have to make room itself.
     pub offer_patience: Duration,
+    /// So many instances are launched at once: the others have their turn right after that, but other words may be heard
+    /// in between.
+    pub launches_at_once: usize,
     /// An order to kill is said again after this long.
     pub kill_repeat: Duration,
     /// Offers that were of no use are not wanted again for this long, unless there is new work.
@@ -73,6 +76,7 @@ impl Default for Config {
             never_healthy_to_give_up: 2,
             start_limit: Duration::from_secs(30 * 60),
             offer_patience: Duration::from_secs(1),
+            launches_at_once: 2_048,
             kill_repeat: Duration::from_secs(30),
             refuse: Duration::from_secs(5),
             balance_delay: Duration::from_secs(10),

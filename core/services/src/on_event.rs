@@ -3,7 +3,7 @@
 use kogge_model::health::Health;
 use kogge_model::id::{RunId, TaskId};
 use kogge_model::reason::Reason;
-use kogge_model::scheduler::{Call, Event};
+use kogge_model::scheduler::{Call, Event, KnownUpdate};
 use kogge_model::task::{TaskState, TaskStatus};
 use kogge_model::time::Timestamp;
 
@@ -39,12 +39,22 @@ impl Services {
         self.interest = Interest::Wanting;
         self.is_revival_due = true;
         self.want_balance(now);
-        effects.push(Effect::Call(Call::ReconcileAll(self.tasks.keys().cloned().collect())));
+        effects.push(Effect::Call(Call::ReconcileAll(self.known_updates())));
         for instance in self.services.values().flat_map(|service| service.instances.values()) {
             if let Phase::Killing { attempt, reason, .. } = &instance.phase {
                 effects.push(kill_call(&attempt.task, reason));
             }
         }
+    }
+
+    /// What is known of each task, so that only what is news has to be told: of a hundred thousand it is next to nothing.
+    fn known_updates(&self) -> Vec<KnownUpdate> {
+        let known = self.tasks.iter().map(|(task, id)| {
+            let attempt = self.services.get(&id.service).and_then(|service| service.instance(id.number)?.attempt());
+            let (run, sequence) = attempt.map_or((None, 0), |attempt| (attempt.run, attempt.sequence));
+            KnownUpdate { task: task.clone(), run, sequence }
+        });
+        known.collect()
     }
 
     /// The kernel does not say which task a refused call was about, so it is asked about all that may be: once for all

@@ -34,11 +34,17 @@ pub(crate) enum Repair {
     RepeatKill,
 }
 
-pub(crate) fn plan_repair(instance: &Instance, config: &Config, now: Timestamp) -> Repair {
+/// Until `behind_until`, offers that were asked for had no chance to come.
+pub(crate) fn plan_repair(
+    instance: &Instance,
+    config: &Config,
+    behind_until: Timestamp,
+    now: Timestamp,
+) -> Repair {
     match &instance.phase {
         Phase::Waiting(waiting) if waiting.shortfall.is_some() => Repair::Leave,
         Phase::Waiting(waiting) if waiting.is_ready => {
-            let asked_at = waiting.since.max(waiting.not_before);
+            let asked_at = waiting.since.max(waiting.not_before).max(behind_until);
             due(now, asked_at.plus(config.offer_patience), Repair::MissOffer)
         }
         Phase::Waiting(waiting) => due(now, waiting.not_before, Repair::AskForOffer),

@@ -45,59 +45,82 @@ struct Placement {
 impl Services {
     pub(crate) fn serve_offers(&mut self, now: Timestamp, effects: &mut Effects) {
         let offers = std::mem::take(&mut self.offers);
-        let mut short: BTreeSet<ServiceId> = std::mem::take(&mut self.unplaced);
-        if !offers.is_empty() {
-            self.place_all(now, offers, &mut short, effects);
-        }
+        let unplaced = std::mem::take(&mut self.unplaced);
+        let short = match offers.is_empty() {
+            true => unplaced,
+            false => self.place_all(now, offers, unplaced, effects),
+        };
         for (i, id) in short.into_iter().enumerate() {
             self.note_shortfall(now, &id, i < EXPLAINED_IN_A_ROUND, effects);
         }
     }
 
-    /// Places whatever waits; `short` gains the services of which some found no place.
+    /// Places whatever waits, but no more than may be launched at once: the others have their turn with the next offers,
+    /// which are asked for. Tells of which services some found no place.
     fn place_all(
         &mut self,
         now: Timestamp,
         offers: Vec<Offer>,
-        short: &mut BTreeSet<ServiceId>,
+        unplaced: BTreeSet<ServiceId>,
         effects: &mut Effects,
-    ) {
+    ) -> BTreeSet<ServiceId> {
         for offer in &offers {
             let (attributes, free) = (Arc::clone(&offer.attributes), offer.resources.clone());
             self.seen.insert(offer.agent.clone(), SeenAgent { attributes, free });
         }
         let mut table = OfferTable::new(offers);
-        for id in std::mem::take(&mut self.ready) {
+        let (mut room, mut short) = (self.config.launches_at_once, BTreeSet::new());
+        for id in self.in_turn() {
+            if room == 0 {
+                break;
+            }
             let mut service = self.services.remove(&id).expect("only known services are ready");
-            self.place(now, &mut service, &mut table, effects);
-            if service.ready().next().is_some() {
-                self.ready.insert(id.clone());
+            room -= self.place(now, &mut service, room, &mut table, effects);
+            if service.ready().next().is_none() {
+                self.ready.remove(&id);
+            } else if room > 0 {
                 short.insert(id.clone());
-            } else {
-                short.remove(&id);
             }
             self.services.insert(id, service);
+        }
+        if room == 0 && !self.ready.is_empty() {
+            self.observe_backlog(now);
+            self.is_revival_due = true;
+            // Their patience begins anew.
+            self.unsettled.extend(unplaced);
         }
         self.scout(&mut table);
         self.rebalance(now, &mut table, effects);
         self.answer(table.into_offers(), effects);
+        short
     }
 
-    /// Places what waits of one service, version by version.
+    /// Services of which something waits: those with the fewest first, so that nobody waits behind a thousand of
+    /// another one.
+    fn in_turn(&self) -> Vec<ServiceId> {
+        let mut ready: Vec<ServiceId> = self.ready.iter().cloned().collect();
+        ready.sort_by_cached_key(|id| self.services[id].ready().count());
+        ready
+    }
+
+    /// Places what waits of one service, version by version, but `most` at most; tells how many.
     fn place(
         &mut self,
         now: Timestamp,
         service: &mut Service,
+        most: usize,
         table: &mut OfferTable,
         effects: &mut Effects,
-    ) {
+    ) -> usize {
         let mut by_version: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
-        for instance in service.ready() {
+        for instance in service.ready().take(most) {
             by_version.entry(instance.version).or_default().push(instance.number());
         }
+        let mut placed = 0;
         for numbers in by_version.into_values() {
             let template = Arc::clone(&service.instances[&numbers[0]].template);
             let placements = self.search(service, &template, &numbers, table);
+            placed += placements.len();
             self.touched_instances.insert_all(service.id(), placements.iter().map(|placed| placed.number));
             for placement in placements {
                 let instance = service.instance_mut(placement.number).expect("it was just searched for");
@@ -106,6 +129,7 @@ impl Services {
         }
         // Its limits begin to count now.
         self.unsettled.insert(service.id().clone());
+        placed
     }
 
     fn search(

@@ -36,6 +36,8 @@ pub struct Services {
     pub(crate) is_revival_due: bool,
     /// The kernel refused a call: what it was about is not known.
     pub(crate) is_unsure: bool,
+    /// Until then there was more to say or to launch than was done at once: nobody had waited for an offer in vain.
+    pub(crate) behind_until: Timestamp,
     /// Offers that came with this input.
     pub(crate) offers: Vec<Offer>,
     /// What each agent last offered; only ever used to explain.
@@ -106,6 +108,7 @@ impl Services {
             interest: Interest::Unconnected,
             is_revival_due: false,
             is_unsure: false,
+            behind_until: Timestamp::ZERO,
             offers: Vec::new(),
             seen: BTreeMap::new(),
             ports: PortCursors::default(),
@@ -179,6 +182,12 @@ impl Services {
         self.show_interest(effects);
         self.save_touched(effects);
         effects[from..].sort_by_key(Effect::stage);
+    }
+
+    /// Says that what the kernel told, or was told, has not all been heard yet: offers may be among it, so that who waits
+    /// for one has not done so in vain.
+    pub fn observe_backlog(&mut self, now: Timestamp) {
+        self.behind_until = self.behind_until.max(now);
     }
 
     /// When [`Services::handle`] wants an [`Input::Tick`] at the latest.

@@ -78,7 +78,7 @@ impl Services {
     fn repair(&mut self, now: Timestamp, service: &mut Service, effects: &mut Effects) -> Option<Timestamp> {
         let mut wakeup: Option<Timestamp> = None;
         for instance in service.instances.values_mut() {
-            let repair = plan_repair(instance, &self.config, now);
+            let repair = plan_repair(instance, &self.config, self.behind_until, now);
             let look_again = match repair {
                 Repair::Leave => None,
                 Repair::LookAgain(at) => Some(at),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kogge_model::health::{Health, HealthCheck, Probe};
 use kogge_model::id::{AgentId, FrameworkId, OfferId, RevisionId, RunId, TaskId};
+use kogge_model::name::ServiceId;
 use kogge_model::port::{Port, PortSet};
 use kogge_model::reason::Reason;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
@@ -39,6 +40,17 @@ fn offers() -> Vec<Offer> {
     (0..AGENTS).map(offer).collect()
 }
 
+/// The core after its first second, when it waits for offers.
+fn wanting(wanted: BTreeMap<ServiceId, Arc<ServiceSpec>>, config: Config) -> Services {
+    let (mut core, mut effects) = (Services::new(config, [7; 32]), Effects::new());
+    let now = Timestamp::from_secs(1);
+    core.handle(now, Input::Connected, &mut effects);
+    core.handle(now, Input::FromKernel(Event::Subscribed(FrameworkId::new("services"))), &mut effects);
+    let change = Change::Whole(wanted);
+    core.handle(now, Input::Desired { revision: RevisionId(1), change }, &mut effects);
+    core
+}
+
 /// `services` services of `count` instances, each service with one of the constraints in turn.
 fn place(services: u64, count: u32, constraint: impl Fn(u64) -> String) -> BTreeMap<AgentId, usize> {
     let mut wanted = BTreeMap::new();
@@ -49,14 +61,9 @@ fn place(services: u64, count: u32, constraint: impl Fn(u64) -> String) -> BTree
         spec.constraints = vec![constraint(n).parse().unwrap()];
         wanted.insert(format!("app{n}").parse().unwrap(), Arc::new(spec));
     }
-    let (mut core, mut effects) = (Services::new(Config::default(), [7; 32]), Effects::new());
-    let now = Timestamp::from_secs(1);
-    core.handle(now, Input::Connected, &mut effects);
-    core.handle(now, Input::FromKernel(Event::Subscribed(FrameworkId::new("services"))), &mut effects);
-    let change = Change::Whole(wanted);
-    core.handle(now, Input::Desired { revision: RevisionId(1), change }, &mut effects);
-    effects.clear();
-    core.handle(now, Input::FromKernel(Event::Offers(offers())), &mut effects);
+    let config = Config { launches_at_once: usize::MAX, ..Config::default() };
+    let (mut core, mut effects) = (wanting(wanted, config), Effects::new());
+    core.handle(Timestamp::from_secs(1), Input::FromKernel(Event::Offers(offers())), &mut effects);
 
     let mut by_agent: BTreeMap<AgentId, usize> = BTreeMap::new();
     let agents: BTreeMap<OfferId, Offer> = offers().into_iter().map(|offer| (offer.id, offer)).collect();
@@ -104,13 +111,9 @@ fn launched(count: u32) -> (Services, Vec<TaskStatus>) {
     spec.template.command = Some(Command::Shell("serve".into()));
     // Whoever is asked whether it is well is no more on trial once it says so.
     spec.template.health = Some(HealthCheck::new(Probe::Command { argv: vec!["true".into()] }));
-    let (mut core, mut effects) = (Services::new(Config::default(), [7; 32]), Effects::new());
+    let wanted = [("app".parse().unwrap(), Arc::new(spec))].into();
+    let (mut core, mut effects) = (wanting(wanted, Config::default()), Effects::new());
     let now = Timestamp::from_secs(1);
-    core.handle(now, Input::Connected, &mut effects);
-    core.handle(now, Input::FromKernel(Event::Subscribed(FrameworkId::new("services"))), &mut effects);
-    let change = Change::Whole([("app".parse().unwrap(), Arc::new(spec))].into());
-    core.handle(now, Input::Desired { revision: RevisionId(1), change }, &mut effects);
-    effects.clear();
     core.handle(now, Input::FromKernel(Event::Offers(offers())), &mut effects);
     let running = |task: &TaskId, run: u64| TaskStatus {
         task: task.clone(),

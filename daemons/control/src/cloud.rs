@@ -10,11 +10,10 @@ use std::sync::Arc;
 use kogge_discovery::{Discovery, RoutingTable};
 use kogge_host::clock;
 use kogge_kernel::Kernel;
-use kogge_model::caller::Origin;
 use kogge_model::decision::Decision;
-use kogge_model::id::{AgentId, ClusterId, FrameworkId, RunId, TaskId, Term};
+use kogge_model::id::{AgentId, FrameworkId, RunId, TaskId};
 use kogge_model::link::{FromAgent, ToAgent};
-use kogge_model::name::{AppId, DEFAULT_ENVIRONMENT, ServiceId};
+use kogge_model::name::ServiceId;
 use kogge_model::reason::Reason;
 use kogge_model::scheduler::{Call, Event};
 use kogge_model::time::Timestamp;
@@ -23,13 +22,13 @@ use kogge_revisions::{Action, Author, Edit, Expected, Subtree, Tree, TreePath, W
 use kogge_services::{Change, Services};
 
 use crate::access::{Access, Impostor, Operators};
-use crate::config::Config;
 use crate::ended::EndedTasks;
 use crate::journal::Journal;
 use crate::keys;
 use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::routing::Drain;
+use crate::settings::Settings;
 
 /// What one round saves before the cores fall silent until the next one, so that nobody waits for long: more when many
 /// wait anyway, and some more because a word is not broken off.
@@ -43,16 +42,6 @@ const EVENTS_AT_ONCE: usize = 4_096;
 
 /// Services that are gone whose history is kept.
 const GONE_HISTORIES: usize = 100;
-
-/// What does not change while this server leads.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) cluster: ClusterId,
-    pub(crate) term: Term,
-    /// Whether it was founded by this server, which leads since then.
-    pub(crate) is_founder: bool,
-    pub(crate) config: Config,
-}
 
 /// All cores.
 pub(crate) struct Cloud {
@@ -101,36 +90,6 @@ fn with_following(first: Event, words: &mut VecDeque<Word>) -> Vec<Event> {
     }
 }
 
-impl Settings {
-    /// Where an app is pushed to by somebody who came in that way.
-    pub(crate) fn git_url(&self, app: &AppId, origin: Origin) -> String {
-        let wide = self.config.api_tls_url.as_ref().filter(|_| origin == Origin::Token);
-        let base = wide.unwrap_or(&self.config.api_url).trim_end_matches('/');
-        if app.environment.as_str() == DEFAULT_ENVIRONMENT {
-            format!("{base}/git/{}.git", app.app)
-        } else {
-            format!("{base}/git/{}/{}.git", app.environment, app.app)
-        }
-    }
-
-    /// The host every routed service has.
-    pub(crate) fn host(&self, service: &ServiceId) -> String {
-        let (label, domain) = (service.label(), &self.config.domain);
-        match service.app.environment.as_str() {
-            DEFAULT_ENVIRONMENT => format!("{label}.{domain}"),
-            environment => format!("{label}.{environment}.{domain}"),
-        }
-    }
-
-    /// Where people find a host.
-    pub(crate) fn url(&self, host: &str) -> String {
-        match self.config.router_port {
-            80 => format!("http://{host}/"),
-            port => format!("http://{host}:{port}/"),
-        }
-    }
-}
-
 impl Cloud {
     /// Fresh from the store: the cores introduce themselves to each other.
     pub(crate) fn begin(&mut self, round: &mut Round) {
@@ -156,6 +115,13 @@ impl Cloud {
     /// What this round has to save and to talk about.
     pub(crate) fn work(&self, round: &Round) -> usize {
         round.batch.len() + self.words.len()
+    }
+
+    /// A round begins `now`: if the cores have still to hear from each other, nobody waits in vain for what they say.
+    pub(crate) fn note_unsaid(&mut self, now: Timestamp) {
+        if !self.words.is_empty() {
+            self.services.observe_backlog(now);
+        }
     }
 
     /// An operator said something of an agent.

@@ -16,12 +16,15 @@ const MOST_WORDS: usize = 16_384;
 pub(crate) struct Intake {
     words: usize,
     work: usize,
+    /// What the round had to do before the first word.
+    before: usize,
 }
 
 impl Intake {
-    /// For a round that begins while `waiting` words wait.
-    pub(crate) fn new(waiting: usize) -> Self {
-        Self { words: MOST_WORDS, work: (waiting / 2).clamp(LEAST_WORK, MOST_WORK) }
+    /// For a round that begins while `waiting` words wait. What else it has to do, `before` the first of them, takes no
+    /// room from agents: they must be heard however much people want.
+    pub(crate) fn new(waiting: usize, before: usize) -> Self {
+        Self { words: MOST_WORDS, work: (waiting / 2).clamp(LEAST_WORK, MOST_WORK), before }
     }
 
     /// How much work this round has room for.
@@ -29,9 +32,10 @@ impl Intake {
         self.work
     }
 
-    /// Takes one word, unless this round has enough: `work` things to save or to talk about are in it already.
+    /// Takes one word, unless this round has enough: `work` things to save or to talk about are in it already, those
+    /// from before included.
     pub(crate) const fn takes(&mut self, work: usize) -> bool {
-        let has_room = self.words > 0 && work < self.work;
+        let has_room = self.words > 0 && work.saturating_sub(self.before) < self.work;
         if has_room {
             self.words -= 1;
         }
@@ -45,15 +49,22 @@ mod tests {
 
     #[test]
     fn words_from_which_nothing_follows_leave_room_for_others_but_are_bounded_too() {
-        let mut intake = Intake::new(10);
+        let mut intake = Intake::new(10, 0);
         let taken = std::iter::repeat_with(|| intake.takes(0)).take_while(|is_taken| *is_taken).count();
         assert_eq!(taken, MOST_WORDS);
     }
 
     #[test]
+    fn large_requests_take_no_room_from_agents() {
+        let mut intake = Intake::new(10, 100_000);
+        let taken = (100_000..).take_while(|work| intake.takes(*work)).count();
+        assert_eq!(taken, LEAST_WORK);
+    }
+
+    #[test]
     fn rounds_grow_with_what_waits_within_bounds() {
         let room = |waiting| {
-            let mut intake = Intake::new(waiting);
+            let mut intake = Intake::new(waiting, 0);
             (0..).take_while(|work| intake.takes(*work)).count()
         };
         assert_eq!([0, 512, 2_000, 100_000].map(room), [LEAST_WORK, LEAST_WORK, 1_000, MOST_WORK]);

@@ -45,6 +45,7 @@ mod routing;
 mod run;
 mod seek;
 mod servers;
+mod settings;
 mod sharing;
 mod standing;
 pub mod state;

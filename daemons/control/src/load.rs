@@ -18,11 +18,12 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::access::{Access, Operators};
-use crate::cloud::{Cloud, Settings};
+use crate::cloud::Cloud;
 use crate::ended::EndedTasks;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::keys::{self, ClusterRecord, FORMAT};
+use crate::settings::Settings;
 use crate::sharing::Sharing;
 
 /// The election that servers win to lead.

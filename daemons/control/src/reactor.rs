@@ -40,6 +40,9 @@ use crate::standing::{ServerRecord, Standing};
 /// Requests taken into one round at most: bounds the time until the first is answered.
 pub(crate) const ROUND_JOBS: usize = 64;
 
+/// What the requests of one round may save before no other one is taken into it.
+const REQUESTED_OPS: usize = 4_096;
+
 /// A round that takes longer is told: agents and people wait for it.
 const SLOW_ROUND: Duration = Duration::from_millis(500);
 
@@ -152,27 +155,30 @@ impl Reactor {
             () = std::future::ready(()), if !self.cloud.words.is_empty() => round = Round::begin(clock::now()),
             () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
         }
-        let mut intake = Intake::new(self.wires.agents.incoming.len());
-        self.take_waiting(first, &mut intake, &mut round, &mut answers);
+        self.cloud.note_unsaid(round.now);
+        self.take_requests(&mut round, &mut answers);
+        let (asked, before) = (round.batch.len(), self.cloud.work(&round));
+        let mut intake = Intake::new(self.wires.agents.incoming.len(), before);
+        self.take_waiting(first, &mut intake, &mut round);
         self.cloud.tick(&mut round);
-        // As much again for what services make of it.
-        self.cloud.talk(ROUND_OPS.max(2 * intake.work()), &mut round);
+        // As much again for what services make of it, however much the requests are.
+        self.cloud.talk(asked + ROUND_OPS.max(2 * intake.work()), &mut round);
         self.finish(round, answers, backoff).await
     }
 
-    /// Whatever else waits goes into the same commit.
-    fn take_waiting(
-        &mut self,
-        first: Option<FromAgent>,
-        intake: &mut Intake,
-        round: &mut Round,
-        answers: &mut Vec<Answer>,
-    ) {
-        // People do not wait behind agents, of whom there may be many who speak at once, nor these behind people.
-        for _ in 0..ROUND_JOBS {
-            let Ok(job) = self.wires.jobs.try_recv() else { break };
+    /// People do not wait behind agents, of whom there may be many who speak at once, nor these behind people: a request
+    /// may be for a thousand instances.
+    fn take_requests(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
+        while answers.len() < ROUND_JOBS
+            && round.batch.len() < REQUESTED_OPS
+            && let Ok(job) = self.wires.jobs.try_recv()
+        {
             answers.push(job.run(&mut self.cloud, round));
         }
+    }
+
+    /// Whatever else waits goes into the same commit.
+    fn take_waiting(&mut self, first: Option<FromAgent>, intake: &mut Intake, round: &mut Round) {
         self.hear_agents(first, intake, round);
         while intake.takes(self.cloud.work(round))
             && let Ok(task) = self.wires.drained.try_recv()

@@ -12,7 +12,6 @@ use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::access::Members;
-use crate::cloud::Settings;
 use crate::config::Config;
 use crate::copy::Copy;
 use crate::handle::{Facts, Handle, Inner};
@@ -22,6 +21,7 @@ use crate::keys::ClusterRecord;
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
+use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::{servers, vigil};
 

@@ -17,7 +17,7 @@ use kogge_store::{Leadership, ReadError, Revision, Store};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::{Cloud, Settings};
+use crate::cloud::Cloud;
 use crate::copy::{Copy, Reached};
 use crate::hearing::Hearing;
 use crate::image::Image;
@@ -28,6 +28,7 @@ use crate::reactor::{ROUND_JOBS, Reactor, Turn};
 use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::servers;
+use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
 use crate::state_digest::StateDigest;
 

@@ -13,11 +13,11 @@ use kogge_store::snapshot::{self, ReadSnapshotError, Reader, WriteError};
 use kogge_store::{CampaignError, Consistency, Key, Leadership, Op, ReadError, Revision, Status, Store};
 use thiserror::Error;
 
-use crate::cloud::Settings;
 use crate::config::Config;
 use crate::image::Image;
 use crate::keys::{self, ClusterRecord};
 use crate::load::{self, LoadError};
+use crate::settings::Settings;
 
 pub use kogge_store::snapshot::Summary;
 

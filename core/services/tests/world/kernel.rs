@@ -8,7 +8,7 @@ use kogge_model::id::{AgentId, FrameworkId, OfferId, RunId, TaskId};
 use kogge_model::port::{Port, PortSet};
 use kogge_model::reason::Reason;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
-use kogge_model::scheduler::{Call, Event, InverseOffer, Offer};
+use kogge_model::scheduler::{Call, Event, InverseOffer, KnownUpdate, Offer};
 use kogge_model::task::{Ended, Outcome, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::Command;
 use kogge_model::time::Timestamp;
@@ -186,12 +186,7 @@ impl Kernel {
                 }
             }
             Call::Reconcile(tasks) => self.reconcile(now, &tasks),
-            Call::ReconcileAll(tasks) => {
-                if !tasks.is_empty() {
-                    self.reconcile(now, &tasks);
-                }
-                self.reconcile(now, &[]);
-            }
+            Call::ReconcileAll(known) => self.reconcile_all(now, known),
             Call::Teardown => panic!("services never end their framework"),
         }
     }
@@ -232,6 +227,23 @@ impl Kernel {
                 Some(task) => self.events.push_back(Event::Update(task.status.clone())),
                 None => self.tell_lost(now, id),
             }
+        }
+    }
+
+    fn reconcile_all(&mut self, now: Timestamp, known: Vec<KnownUpdate>) {
+        let known: BTreeMap<TaskId, KnownUpdate> =
+            known.into_iter().map(|known| (known.task.clone(), known)).collect();
+        let live = self.tasks.values().filter(|task| !task.status.state.is_terminal());
+        let is_news = |status: &TaskStatus| known.get(&status.task).is_none_or(|known| !known.is_newest(status));
+        let (news, settled): (Vec<TaskStatus>, _) = live.map(|task| task.status.clone()).partition(is_news);
+        self.events.extend(news.into_iter().map(Event::Update));
+        for status in settled {
+            self.acknowledge(&status.task, status.sequence);
+        }
+        let is_live = |id: &TaskId| self.tasks.get(id).is_some_and(|task| !task.status.state.is_terminal());
+        let others: Vec<TaskId> = known.into_keys().filter(|id| !is_live(id)).collect();
+        if !others.is_empty() {
+            self.reconcile(now, &others);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use kogge_model::agent::AgentInfo;
 use kogge_model::caller::Caller;
+use kogge_model::id::{ClusterId, Term};
 use kogge_model::link::ToControl;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
 use kogge_model::service::ServiceSpec;
@@ -9,6 +10,7 @@ use kogge_model::template::{Command, Limits, NetworkMode, TaskTemplate};
 
 use super::*;
 use crate::change::Wish;
+use crate::config::Config;
 use crate::image::Image;
 use crate::load;
 
