@@ -12,3 +12,11 @@ pub(crate) fn failure(what: &str, error: &(dyn std::error::Error + 'static)) -> 
     }
     Failure::new(text)
 }
+
+/// With what to do about it, if there is something to do.
+pub(crate) fn hinted(failed: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => failed.with_hint(hint),
+        None => failed,
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use kogge_containers::image::Protocol;
 use kogge_containers::network::Subnet;
 use kogge_model::attribute::Attributes;
-use kogge_model::id::ClusterId;
+use kogge_model::id::{AgentId, ClusterId};
 use kogge_model::port::{Port, PortSet};
 use kogge_model::resources::{Bytes, CpuMillis};
 
@@ -24,6 +24,8 @@ pub struct AgentConfig {
     pub name: Option<String>,
     /// The address other machines reach its published ports at.
     pub address: IpAddr,
+    /// Who it is, where something else says so, such as its certificate. None: whoever the directory is of.
+    pub agent: Option<AgentId>,
     /// The cluster it shall belong to; an agent of another one refuses to start. None: whichever accepts it first.
     pub cluster: Option<ClusterId>,
     /// Instead of what the machine has.
@@ -72,6 +74,7 @@ impl AgentConfig {
             cloud: cloud.into(),
             name: None,
             address,
+            agent: None,
             cluster: None,
             resources: ResourceOverrides::default(),
             mem_reserve: Bytes::mib(256),

@@ -48,9 +48,38 @@ pub enum IdentityError {
         /// Whose it should be.
         wanted: ClusterId,
     },
+    /// The agent is another one.
+    #[error("{} is that of {found}, and the certificate beside it that of {wanted}", path.display())]
+    Other {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        found: AgentId,
+        /// Whose it should be.
+        wanted: AgentId,
+    },
     /// No chance to be had for a new identity.
     #[error("cannot draw a new identity")]
     Chance(#[source] std::io::Error),
+}
+
+impl IdentityError {
+    /// What to do about it, if there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Record(error) => error.hint(),
+            Self::Taken { .. } => Some("stop the other one, or name another data directory".into()),
+            Self::Newer { .. } => Some("use the newer program, or another data directory".into()),
+            Self::Foreign { .. } => Some("name another data directory".into()),
+            Self::Other { .. } => Some(
+                "put back what belongs together, or remove the data directory and join again: its tasks end, others \
+                 start elsewhere"
+                    .into(),
+            ),
+            Self::Chance(_) => None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -80,8 +109,8 @@ impl Drop for Identity {
 }
 
 impl Identity {
-    /// Takes `data` for `agent`; a new one gets an identity.
-    pub(crate) fn open(data: &Path, boot_id: &str) -> Result<Self, IdentityError> {
+    /// Takes `data` for its agent, who must be the one that is `wanted`; a new one gets an identity.
+    pub(crate) fn open(data: &Path, boot_id: &str, wanted: Option<&AgentId>) -> Result<Self, IdentityError> {
         fs::create_dir_all(data).map_err(RecordError::io("make", data))?;
         let lock = lock(data)?;
         let path = data.join(IDENTITY_FILE);
@@ -90,9 +119,14 @@ impl Identity {
             return Err(IdentityError::Newer { path, version: document.version });
         }
         let is_after_reboot = known.as_ref().is_some_and(|document| document.boot_id != boot_id);
-        let agent = match &known {
-            Some(document) => document.agent.clone(),
-            None => mint()?,
+        let agent = match (&known, wanted) {
+            (Some(Document { agent: found, .. }), Some(wanted)) if found != wanted => {
+                let (path, found, wanted) = (data.to_owned(), found.clone(), wanted.clone());
+                return Err(IdentityError::Other { path, found, wanted });
+            }
+            (Some(document), _) => document.agent.clone(),
+            (None, Some(wanted)) => wanted.clone(),
+            (None, None) => mint()?,
         };
         if known.is_none() || is_after_reboot {
             let document =
@@ -114,7 +148,7 @@ pub fn agent_id(data: &Path) -> Result<AgentId, IdentityError> {
         Some(document) if document.version <= DATA_VERSION => Ok(document.agent),
         _ => {
             let boot_id = crate::machine::boot_id().map_err(RecordError::io("read", data))?;
-            Ok(Identity::open(data, &boot_id)?.agent.clone())
+            Ok(Identity::open(data, &boot_id, None)?.agent.clone())
         }
     }
 }
@@ -162,25 +196,39 @@ mod tests {
     #[test]
     fn an_identity_stays_with_its_directory_and_a_second_user_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Identity::open(dir.path(), "boot-1").unwrap();
-        assert!(matches!(Identity::open(dir.path(), "boot-1"), Err(IdentityError::Taken { .. })));
+        let first = Identity::open(dir.path(), "boot-1", None).unwrap();
+        assert!(matches!(Identity::open(dir.path(), "boot-1", None), Err(IdentityError::Taken { .. })));
         let agent = first.agent.clone();
         drop(first);
-        let second = Identity::open(dir.path(), "boot-1").unwrap();
+        let second = Identity::open(dir.path(), "boot-1", None).unwrap();
         assert!(second.agent == agent && !second.is_after_reboot);
         drop(second);
-        assert!(Identity::open(dir.path(), "boot-2").unwrap().is_after_reboot);
-        assert!(!Identity::open(dir.path(), "boot-2").unwrap().is_after_reboot);
+        assert!(Identity::open(dir.path(), "boot-2", None).unwrap().is_after_reboot);
+        assert!(!Identity::open(dir.path(), "boot-2", None).unwrap().is_after_reboot);
     }
 
     #[test]
     fn newer_data_and_other_clusters_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(IDENTITY_FILE), r#"{"version":2,"agent":"a","boot_id":"b"}"#).unwrap();
-        assert!(matches!(Identity::open(dir.path(), "b"), Err(IdentityError::Newer { version: 2, .. })));
+        assert!(matches!(
+            Identity::open(dir.path(), "b", None),
+            Err(IdentityError::Newer { version: 2, .. })
+        ));
         let record = AgentRecord { cluster: Some(ClusterId::new("north")), ..AgentRecord::default() };
         assert!(check_cluster(dir.path(), &record, None).is_ok());
         assert!(check_cluster(dir.path(), &record, Some(&ClusterId::new("north"))).is_ok());
         assert!(check_cluster(dir.path(), &record, Some(&ClusterId::new("south"))).is_err());
+    }
+
+    #[test]
+    fn whose_certificate_is_there_gets_its_identity_back_and_nobody_else_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (AgentId::new("agent-1"), AgentId::new("agent-2"));
+        drop(Identity::open(dir.path(), "b", Some(&own)).unwrap());
+        let error = Identity::open(dir.path(), "b", Some(&other)).unwrap_err();
+        assert!(matches!(error, IdentityError::Other { .. }) && error.hint().is_some(), "{error}");
+        fs::remove_file(dir.path().join(IDENTITY_FILE)).unwrap();
+        assert_eq!(Identity::open(dir.path(), "b", Some(&own)).unwrap().agent, own);
     }
 }

@@ -47,6 +47,17 @@ pub enum RecordError {
 }
 
 impl RecordError {
+    /// What to do about it, if there is something to do.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => None,
+            Self::Damaged { path, .. } => Some(format!(
+                "restore {} from a backup, or move it away and lose what it says",
+                path.display()
+            )),
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -88,18 +88,8 @@ impl AgentError {
                 let hints: Vec<&str> = missing.iter().filter_map(|reason| reason.hint.as_deref()).collect();
                 (!hints.is_empty()).then(|| hints.join("; "))
             }
-            Self::Identity(IdentityError::Taken { .. }) => {
-                Some("stop the other one, or name another data directory".into())
-            }
-            Self::Identity(IdentityError::Newer { .. }) => {
-                Some("use the newer program, or another data directory".into())
-            }
-            Self::Identity(IdentityError::Foreign { .. }) => Some("name another data directory".into()),
-            Self::Record(RecordError::Damaged { path, .. })
-            | Self::Identity(IdentityError::Record(RecordError::Damaged { path, .. })) => Some(format!(
-                "restore {} from a backup, or move it away and lose what it says",
-                path.display()
-            )),
+            Self::Identity(error) => error.hint(),
+            Self::Record(error) => error.hint(),
             Self::Network(error) => error.hint().map(str::to_owned),
             _ => None,
         }
@@ -132,7 +122,7 @@ impl Agent {
             return Err(AgentError::Machine(missing));
         }
         let boot_id = machine::boot_id().map_err(AgentError::Detect)?;
-        let identity = Identity::open(&config.data, &boot_id)?;
+        let identity = Identity::open(&config.data, &boot_id, config.agent.as_ref())?;
         let (records, kept) = Records::open(&config.data, identity.is_after_reboot)?;
         identity::check_cluster(&config.data, &kept.agent, config.cluster.as_ref())?;
         let info = machine::info(&config, identity.agent.clone()).map_err(AgentError::Detect)?;

@@ -85,7 +85,7 @@ async fn start(args: &AgentArgs, place: &Place, membership: Membership) -> Resul
     let group = TaskGroup::new("member");
     let settings = membership.settings().overlaid(args);
     let identity = membership.identity()?;
-    let cluster = identity.authority().cluster().clone();
+    let (agent_id, cluster) = (identity.certificate().peer().agent(), identity.authority().cluster().clone());
     let servers = membership.servers();
     let own = match settings.advertise {
         Some(ip) => ip,
@@ -107,7 +107,7 @@ async fn start(args: &AgentArgs, place: &Place, membership: Membership) -> Resul
         .map_err(|error| failure("cannot open the image store", &error))?;
     let stores = Stores { images: images.clone(), workers: Workers::new(WORKERS), peer: Some(peer) };
     let mut config = configured(place, own, settings);
-    config.cluster = Some(cluster);
+    (config.agent, config.cluster) = (agent_id, Some(cluster));
     let agent = start_agent(config, Link { to_control, from_control }, stores).await?;
     tasks.bind(agent.clone());
     collect_images(&group, images, agent.clone());

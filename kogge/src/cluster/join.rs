@@ -10,7 +10,7 @@ use kogge_link::{JoinWish, Joined, ServerAddress, Timing};
 use super::agent;
 use super::membership::{self, Membership, Settings};
 use crate::process::Place;
-use crate::told::failure;
+use crate::told::{failure, hinted};
 
 /// How long what joining started may take to end.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -55,7 +55,7 @@ async fn join(args: &JoinArgs, place: &Place) -> Result<String, Failure> {
     };
     let token = parse(text)?;
     let agent = kogge_agent::agent_id(&place.data.join("agent"))
-        .map_err(|error| failure("cannot use the data directory", &error))?;
+        .map_err(|error| hinted(failure("cannot use the data directory", &error), error.hint()))?;
     let key = membership::key(&place.data)?;
     let wish = JoinWish { server, token, agent, key };
     let group = TaskGroup::new("join");

@@ -26,7 +26,7 @@ use crate::adapters::{
 use crate::cluster::{AgentsDoor, Served};
 use crate::process::Place;
 use crate::state::Engine;
-use crate::told::failure;
+use crate::told::{failure, hinted};
 
 /// Disk work at once.
 const WORKERS: usize = 4;
@@ -61,7 +61,7 @@ impl Cloud {
         let router = Router::start(&edge_group, RouterConfig::default(), tables.clone())
             .map_err(|error| failure("cannot start the router", &error))?;
         let agent_id = kogge_agent::agent_id(&place.data.join("agent"))
-            .map_err(|error| failure("cannot use the agent's directory", &error))?;
+            .map_err(|error| hinted(failure("cannot use the agent's directory", &error), error.hint()))?;
         let wires = adapters::connect(Some(agent_id.clone()));
         let tasks = Arc::new(CloudTasks::new(Arc::clone(&wires.door)));
         let notes = Arc::new(AgentNotes::default());
@@ -144,6 +144,7 @@ pub(crate) fn start_failure(error: &StartError, place: &Place) -> Failure {
              servers of one cloud are started with `kogge server`"
                 .to_owned()
         }
+        StartError::NameTaken(_) => "give each server a name of its own with --name".to_owned(),
         _ => format!(
             "the data directory is {}; restore it from a backup, or name another with --data",
             place.data.display()
@@ -169,13 +170,8 @@ pub(crate) async fn start_agent(
     link: Link,
     stores: Stores,
 ) -> Result<AgentHandle, Failure> {
-    Agent::start(config, link, stores).await.map_err(|error| {
-        let failed = failure("cannot start the agent", &error);
-        match error.hint() {
-            Some(hint) => failed.with_hint(hint),
-            None => failed,
-        }
-    })
+    let started = Agent::start(config, link, stores).await;
+    started.map_err(|error| hinted(failure("cannot start the agent", &error), error.hint()))
 }
 
 /// Starts the builder with the network its builds get.
