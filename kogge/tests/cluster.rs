@@ -211,6 +211,23 @@ fn g8_servers_take_over_from_each_other_and_no_request_notices() {
     }
 }
 
+#[test]
+fn a_second_server_of_the_same_name_does_not_start_and_the_name_is_free_again_later() {
+    let engine = etcd();
+    let (first, twin) = (Machine::new("s1"), Machine::new("s1"));
+    first.serve(&engine.address);
+    let words = ["server", "--doors", "ephemeral", "--state", &engine.address, "--name", "s1"];
+    let text = twin.fails(&words);
+    let is_told =
+        text.contains("another server called s1 runs at 127.0.0.1:") && text.contains("hint: give each");
+    assert!(is_told, "{text}");
+    assert_eq!(first.leader().as_deref(), Some("s1"));
+    first.stop();
+    twin.serve(&engine.address);
+    assert_eq!(twin.leader().as_deref(), Some("s1"));
+    twin.stop();
+}
+
 /// Hears which copies live: each says its `KOGGE_FENCE` again and again.
 fn register() -> (u16, std::sync::Arc<std::sync::Mutex<Vec<u64>>>) {
     use std::io::Read;

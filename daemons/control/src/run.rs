@@ -22,7 +22,7 @@ use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
 use crate::settings::Settings;
-use crate::standing::Standing;
+use crate::standing::{ServerRecord, Standing};
 use crate::{servers, vigil};
 
 /// A server that died leads until its lease has ended; one that does not let go is alive.
@@ -40,6 +40,9 @@ pub enum StartError {
     /// Somebody leads already.
     #[error("another server leads with this state")]
     Led,
+    /// Servers are told apart by their names.
+    #[error("another server called {} runs at {}", .0.name, .0.place())]
+    NameTaken(Box<ServerRecord>),
     /// No leader can be elected.
     #[error("cannot lead")]
     Campaign(#[from] CampaignError),
@@ -170,6 +173,8 @@ async fn lead(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartE
 
 /// Follows whoever leads the cluster; founds it if there is none yet.
 async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
+    let claimed = servers::claim_name(store.as_ref(), &facts.server, servers::NAME_PATIENCE).await;
+    claimed.map_err(StartError::NameTaken)?;
     vigil::bury(store.as_ref(), &facts.server).await;
     let looking = async {
         loop {

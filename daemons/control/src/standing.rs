@@ -17,6 +17,18 @@ pub struct ServerRecord {
 }
 
 impl ServerRecord {
+    /// Whether it is where `other` is: then they are the same server, in two of its lives.
+    pub(crate) fn is_at_the_doors_of(&self, other: &Self) -> bool {
+        let is_there = self.door == other.door && (self.door.is_some() || self.api == other.api);
+        self.name == other.name && is_there
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.door.as_ref().map_or_else(|| self.api.clone(), ToString::to_string)
+    }
+
     /// As it stands in the state.
     pub(crate) fn to_bytes(&self) -> bytes::Bytes {
         serde_json::to_vec(self).expect("a record is plain data").into()

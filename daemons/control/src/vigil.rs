@@ -77,7 +77,7 @@ pub(crate) async fn bury(store: &dyn Store, own: &ServerRecord) {
     let found = store.get(&Key::election(ELECTION), Consistency::Linearizable).await;
     let Ok(Some(entry)) = found.map(|found| found.entry) else { return };
     let leader: Option<ServerRecord> = serde_json::from_slice(&entry.value).ok();
-    if let Some(leader) = leader.filter(|leader| leader.name == own.name && leader.door == own.door) {
+    if let Some(leader) = leader.filter(|leader| leader.is_at_the_doors_of(own)) {
         depose(store, &leader.name, entry.lease).await;
     }
 }
