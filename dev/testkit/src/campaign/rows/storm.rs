@@ -1,5 +1,6 @@
 //! Faults of all kinds at any time, for a while; then none, and everything is well.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::{Row, linger};
@@ -15,6 +16,10 @@ pub(super) const ROW: Row = Row {
 };
 
 const SPAN: Duration = Duration::from_secs(45);
+/// Everything is well so soon after the last fault.
+const SETTLING: Duration = Duration::from_secs(30);
+/// From one look whether a server has ended to the next.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two faults.
 const LULL: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
 
@@ -31,12 +36,35 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
         count += 1;
         linger(stage.dice.span(LULL.0, LULL.1));
     }
-    for node in &prey {
+    // The engine first.
+    for node in prey.iter().rev() {
         recover(stage, node)?;
     }
-    stage.settle(Duration::from_secs(30))?;
+    let raised = settle(stage)?;
     stage.untouched(&tasks)?;
-    Ok(format!("{count} faults"))
+    Ok(format!("{count} faults, {raised} servers that had ended were started again"))
+}
+
+/// Waits until everything is well. A server that was started while the engine had no majority has said so and ended, or
+/// is about to: it is started again, as its service manager would do. Nothing is broken any more, so that once is enough.
+fn settle(stage: &mut Stage) -> Result<usize, Miss> {
+    let (begin, mut raised) = (Instant::now(), BTreeSet::new());
+    loop {
+        for server in stage.names(Role::Server) {
+            if stage.bed.node(&server)?.state() != ProcessState::Gone {
+                continue;
+            }
+            stage.fault(&server, &Fault::Restart { program: None })?;
+            if !raised.insert(server.clone()) {
+                return Err(Miss::new(format!("{server} ended again although nothing is broken")));
+            }
+        }
+        match stage.settle(LOOK) {
+            Ok(_) => return Ok(raised.len()),
+            Err(miss) if begin.elapsed() > SETTLING => return Err(miss),
+            Err(_) => {}
+        }
+    }
 }
 
 /// One thing that can happen to the node as it is now.
