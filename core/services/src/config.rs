@@ -76,7 +76,7 @@ impl Default for Config {
             never_healthy_to_give_up: 2,
             start_limit: Duration::from_secs(30 * 60),
             offer_patience: Duration::from_secs(1),
-            launches_at_once: 2_048,
+            launches_at_once: 4_096,
             kill_repeat: Duration::from_secs(30),
             refuse: Duration::from_secs(5),
             balance_delay: Duration::from_secs(10),

@@ -50,7 +50,8 @@ impl Services {
     /// What is known of each task, so that only what is news has to be told: of a hundred thousand it is next to nothing.
     fn known_updates(&self) -> Vec<KnownUpdate> {
         let known = self.tasks.iter().map(|(task, id)| {
-            let attempt = self.services.get(&id.service).and_then(|service| service.instance(id.number)?.attempt());
+            let attempt =
+                self.services.get(&id.service).and_then(|service| service.instance(id.number)?.attempt());
             let (run, sequence) = attempt.map_or((None, 0), |attempt| (attempt.run, attempt.sequence));
             KnownUpdate { task: task.clone(), run, sequence }
         });

@@ -86,8 +86,11 @@ impl Services {
         if room == 0 && !self.ready.is_empty() {
             self.observe_backlog(now);
             self.is_revival_due = true;
-            // Their patience begins anew.
-            self.unsettled.extend(unplaced);
+        }
+        if now < self.behind_until.plus(self.config.offer_patience) {
+            // These offers are not all there are; their patience begins anew.
+            short.extend(unplaced);
+            self.unsettled.append(&mut short);
         }
         self.scout(&mut table);
         self.rebalance(now, &mut table, effects);
@@ -211,7 +214,9 @@ impl Services {
             let instance = service.instance_mut(number).expect("it was just seen");
             let Phase::Waiting(waiting) = &mut instance.phase else { continue };
             if waiting.shortfall.as_ref() != Some(&reason) {
-                waiting.shortfall = Some(reason.clone());
+                if waiting.shortfall.replace(reason.clone()).is_none() {
+                    self.touched_instances.insert(&instance.id);
+                }
                 decided(now, instance, "wait", reason, effects);
                 self.unsettled.insert(id.clone());
             }

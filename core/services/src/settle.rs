@@ -193,13 +193,9 @@ impl Services {
         }
     }
 
-    pub(crate) fn create(
-        &mut self,
-        now: Timestamp,
-        service: &mut Service,
-        number: u32,
-        effects: &mut Effects,
-    ) {
+    /// It is on record from its first launch on, or once it is known to have no place: whoever takes over before wants as
+    /// many, and a thousand of them cost no more than one.
+    pub(crate) fn create(&self, now: Timestamp, service: &mut Service, number: u32, effects: &mut Effects) {
         let version = service.version().expect("nothing is created for a removed service");
         let id = InstanceId { service: service.id().clone(), number };
         let instance = Instance {
@@ -214,7 +210,6 @@ impl Services {
         };
         announce_instance(&instance, format!("wanted by revision {}", version.revision), effects);
         service.instances.insert(id.number, Arc::new(instance));
-        self.touched_instances.insert(&id);
     }
 }
 

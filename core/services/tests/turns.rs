@@ -98,13 +98,16 @@ fn who_waits_for_its_turn_has_not_waited_in_vain_for_an_offer() {
 }
 
 #[test]
-fn a_round_that_launched_all_it_may_says_of_nobody_that_it_has_no_place() {
+fn after_a_round_that_launched_all_it_may_nobody_is_without_a_place_before_others_had_time_to_offer() {
     let mut core = wanting(&[("aaa", 23)]);
     serve(&mut core, at(1_000), offer(1, 1_000));
     assert!(!has_blocked(&core));
     let (launched, asks) = serve(&mut core, at(1_001), offer(2, 300));
     assert_eq!((launched.values().sum::<usize>(), asks), (3, false));
-    assert!(has_blocked(&core), "the second offer had room for fewer than the bound");
+    assert!(!has_blocked(&core), "it is one offer of many");
+    assert_eq!(core.next_wakeup(), Some(at(2_000)));
+    core.handle(at(2_000), Input::Tick, &mut Effects::new());
+    assert!(has_blocked(&core));
 }
 
 #[test]
@@ -116,4 +119,25 @@ fn nobody_has_waited_in_vain_while_the_kernel_has_not_been_heard_out() {
     assert!(effects.is_empty(), "{effects:?}");
     core.handle(at(6_000), Input::Tick, &mut effects);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Explain(told) if told.verb == "wait")));
+}
+
+#[test]
+fn an_instance_is_on_record_once_it_is_launched_or_known_to_have_no_place() {
+    let saved = |effects: &Effects| -> Vec<String> {
+        let of = |effect: &Effect| match effect {
+            Effect::SaveInstance(instance) => Some(instance.id.to_string()),
+            _ => None,
+        };
+        effects.iter().filter_map(of).collect()
+    };
+    let mut core = wanting(&[("aaa", 2)]);
+    let mut effects = Effects::new();
+    core.handle(at(1_500), Input::Tick, &mut effects);
+    assert_eq!(saved(&effects), Vec::<String>::new());
+    // Room for one of them.
+    core.handle(at(1_600), Input::FromKernel(Event::Offers(vec![offer(1, 100)])), &mut effects);
+    assert_eq!(saved(&effects), ["aaa.1", "aaa.2"]);
+    effects.clear();
+    core.handle(at(1_700), Input::FromKernel(Event::Offers(vec![offer(2, 50)])), &mut effects);
+    assert_eq!(saved(&effects), Vec::<String>::new(), "there is nothing new to save");
 }

@@ -72,22 +72,22 @@ pub(crate) enum Word {
     Event(Event),
 }
 
-/// `first` and the events that stand before any other word, so many that what follows from them is a large round.
+/// `first` and the events that stand before any other word, so many that what follows from them is a large round. Offers
+/// stand alone: what is launched on them is much already.
 fn with_following(first: Event, words: &mut VecDeque<Word>) -> Vec<Event> {
     let mut events = vec![first];
-    loop {
-        if events.len() == EVENTS_AT_ONCE {
-            return events;
-        }
+    let is_offers = |event: &Event| matches!(event, Event::Offers(_));
+    while events.len() < EVENTS_AT_ONCE && !is_offers(&events[0]) {
         match words.pop_front() {
-            Some(Word::Event(event)) => events.push(event),
+            Some(Word::Event(event)) if !is_offers(&event) => events.push(event),
             Some(other) => {
                 words.push_front(other);
-                return events;
+                break;
             }
-            None => return events,
+            None => break,
         }
     }
+    events
 }
 
 impl Cloud {
@@ -117,11 +117,12 @@ impl Cloud {
         round.batch.len() + self.words.len()
     }
 
-    /// A round begins `now`: if the cores have still to hear from each other, nobody waits in vain for what they say.
-    pub(crate) fn note_unsaid(&mut self, now: Timestamp) {
+    /// A round begins `now`. If the cores have still to hear from each other, nobody waits in vain for what they say.
+    pub(crate) fn begin_round(&mut self, now: Timestamp) -> Round {
         if !self.words.is_empty() {
             self.services.observe_backlog(now);
         }
+        Round::begin(now)
     }
 
     /// An operator said something of an agent.

@@ -40,8 +40,8 @@ use crate::standing::{ServerRecord, Standing};
 /// Requests taken into one round at most: bounds the time until the first is answered.
 pub(crate) const ROUND_JOBS: usize = 64;
 
-/// What the requests of one round may save before no other one is taken into it.
-const REQUESTED_OPS: usize = 4_096;
+/// What the requests of one round may save and announce before no other one is taken into it.
+const REQUESTED_WORK: usize = 16_384;
 
 /// A round that takes longer is told: agents and people wait for it.
 const SLOW_ROUND: Duration = Duration::from_millis(500);
@@ -140,22 +140,21 @@ impl Reactor {
             () = mistake(&mut self.righted) => return Turn::Seek(Seeking::mistaken()),
             gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
             Some(job) = self.wires.jobs.recv() => {
-                round = Round::begin(clock::now());
+                round = self.cloud.begin_round(clock::now());
                 answers.push(job.run(&mut self.cloud, &mut round));
             }
             Some(message) = self.wires.agents.incoming.recv() => {
-                round = Round::begin(clock::now());
+                round = self.cloud.begin_round(clock::now());
                 first = Some(message);
             }
             Some(task) = self.wires.drained.recv() => {
-                round = Round::begin(clock::now());
+                round = self.cloud.begin_round(clock::now());
                 self.cloud.drained(task, &mut round);
             }
             // The cores have not said everything.
-            () = std::future::ready(()), if !self.cloud.words.is_empty() => round = Round::begin(clock::now()),
-            () = clock::sleep_until(wakeup) => round = Round::begin(clock::now()),
+            () = std::future::ready(()), if !self.cloud.words.is_empty() => round = self.cloud.begin_round(clock::now()),
+            () = clock::sleep_until(wakeup) => round = self.cloud.begin_round(clock::now()),
         }
-        self.cloud.note_unsaid(round.now);
         self.take_requests(&mut round, &mut answers);
         let (asked, before) = (round.batch.len(), self.cloud.work(&round));
         let mut intake = Intake::new(self.wires.agents.incoming.len(), before);
@@ -170,7 +169,7 @@ impl Reactor {
     /// may be for a thousand instances.
     fn take_requests(&mut self, round: &mut Round, answers: &mut Vec<Answer>) {
         while answers.len() < ROUND_JOBS
-            && round.batch.len() < REQUESTED_OPS
+            && round.batch.len() + round.news.len() < REQUESTED_WORK
             && let Ok(job) = self.wires.jobs.try_recv()
         {
             answers.push(job.run(&mut self.cloud, round));

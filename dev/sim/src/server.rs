@@ -65,7 +65,7 @@ impl Server {
         store: &Store,
     ) -> Result<Self, services::RestoreError> {
         // Some launch so few at once that others wait for their turn.
-        let launches_at_once = [1, 3, 2_048][usize::from(seed[0] % 3)];
+        let launches_at_once = [1, 3, 4_096][usize::from(seed[0] % 3)];
         let config = services::Config { launches_at_once, ..services::Config::default() };
         let term = Term(store.term);
         Ok(Self {

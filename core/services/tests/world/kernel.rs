@@ -234,7 +234,8 @@ impl Kernel {
         let known: BTreeMap<TaskId, KnownUpdate> =
             known.into_iter().map(|known| (known.task.clone(), known)).collect();
         let live = self.tasks.values().filter(|task| !task.status.state.is_terminal());
-        let is_news = |status: &TaskStatus| known.get(&status.task).is_none_or(|known| !known.is_newest(status));
+        let is_news =
+            |status: &TaskStatus| known.get(&status.task).is_none_or(|known| !known.is_newest(status));
         let (news, settled): (Vec<TaskStatus>, _) = live.map(|task| task.status.clone()).partition(is_news);
         self.events.extend(news.into_iter().map(Event::Update));
         for status in settled {

@@ -102,17 +102,27 @@ impl World {
     }
 
     fn handle(&mut self, input: Input) -> Effects {
-        let healthy_before = self.healthy_tasks();
+        let (healthy_before, known_before) = (self.healthy_tasks(), self.instances());
         let mut effects = Effects::new();
         self.services.handle(self.now, input, &mut effects);
         let stages: Vec<Stage> = effects.iter().map(Effect::stage).collect();
         assert!(stages.is_sorted(), "first persist, then send, then acknowledge: {effects:?}");
-        self.check_decision(&healthy_before, &effects);
+        self.check_decision(&healthy_before, &known_before);
+        self.check_order_of_records(&effects);
         effects
     }
 
+    fn instances(&self) -> BTreeSet<InstanceId> {
+        let instances = self.services.iter().flat_map(|service| service.instances.values());
+        instances.map(|instance| instance.id.clone()).collect()
+    }
+
     /// Nobody healthy is stopped below the minimum, and nothing is launched over the maximum.
-    fn check_decision(&self, healthy_before: &BTreeMap<TaskId, ServiceId>, effects: &Effects) {
+    fn check_decision(
+        &self,
+        healthy_before: &BTreeMap<TaskId, ServiceId>,
+        known_before: &BTreeSet<InstanceId>,
+    ) {
         let healthy = self.healthy_tasks();
         for service in self.services.iter() {
             let of =
@@ -131,19 +141,15 @@ impl World {
                 of(&healthy)
             );
         }
-        for effect in effects {
-            let Effect::SaveInstance(instance) = effect else { continue };
-            let is_new = !self.records.1.contains_key(&instance.id);
-            let Some(service) =
-                self.services.get(&instance.id.service).filter(|_| is_new && !instance.is_adopted)
-            else {
+        for id in self.instances().difference(known_before) {
+            let service = self.services.get(&id.service).expect("its instance was just seen");
+            if service.instances[&id.number].is_adopted {
                 continue;
-            };
-            let (id, total) = (service.id(), service.instances.len());
+            }
+            let total = service.instances.len();
             let most = service.version().map_or(0, |version| version.spec.max_total());
-            assert!(total <= usize::try_from(most).unwrap(), "{id} grew to {total}, the maximum is {most}");
+            assert!(total <= usize::try_from(most).unwrap(), "{id} makes {total}, the maximum is {most}");
         }
-        self.check_order_of_records(effects);
     }
 
     /// A store that took only the first of these would still have a service for each instance.
@@ -321,13 +327,25 @@ impl World {
         for service in self.services.iter() {
             assert_eq!(self.records.0.get(service.id()), Some(&service.record));
             for instance in service.instances.values() {
-                let saved = self.records.1.get(&instance.id).expect("each instance is saved");
+                let Some(saved) = self.records.1.get(&instance.id) else {
+                    let is_new = matches!(instance.phase, Phase::Waiting(_)) && instance.past.is_empty();
+                    assert!(
+                        is_new && (instance.restarts, instance.crashes) == (0, 0),
+                        "{instance:?} is not saved"
+                    );
+                    continue;
+                };
                 assert_eq!(saved.attempt().map(|a| &a.task), instance.attempt().map(|a| &a.task));
                 assert_eq!((saved.restarts, saved.crashes), (instance.restarts, instance.crashes));
             }
         }
-        let count: usize = self.services.iter().map(|service| service.instances.len()).sum();
-        assert_eq!(self.records.1.len(), count, "no record without its instance");
+        for id in self.records.1.keys() {
+            let service = self.services.get(&id.service);
+            assert!(
+                service.is_some_and(|service| service.instance(id.number).is_some()),
+                "{id} is only on record"
+            );
+        }
     }
 }
 

@@ -133,3 +133,50 @@ fn many_events_are_heard_in_portions_and_in_their_order() {
     assert_eq!(with_following(next, &mut words).len(), EVENTS_AT_ONCE);
     assert_eq!(words.len(), 2, "what is no event ends a portion");
 }
+
+#[test]
+fn offers_are_heard_alone() {
+    let lost = |name: &str| Event::AgentLost { agent: AgentId::new(name), reason: "gone".into() };
+    let offers = || Event::Offers(Vec::new());
+    let mut words: VecDeque<Word> = [lost("b"), offers(), offers(), lost("c")].map(Word::Event).into();
+    let mut next = lost("a");
+    let mut heard = Vec::new();
+    loop {
+        heard.push(with_following(next, &mut words).len());
+        match words.pop_front() {
+            Some(Word::Event(event)) => next = event,
+            _ => break,
+        }
+    }
+    assert_eq!(heard, [2, 1, 1, 1]);
+}
+
+#[test]
+fn whoever_waits_for_its_turn_is_not_without_a_place_however_long_rounds_take() {
+    let mut cloud = cloud();
+    let mut round = Round::begin(NOW);
+    cloud.begin(&mut round);
+    (0..AGENTS).for_each(|agent| cloud.hear_agent(registration(agent), &mut round));
+    rounds(&mut cloud, round);
+    let wish_of = Wish { caller: Caller::local_operator(), message: "deploy".into(), is_plan: false };
+    let mut now = NOW;
+    let mut launched = 0;
+    for name in ["/default/one", "/default/two", "/default/three"] {
+        now = now.plus(std::time::Duration::from_millis(1_500));
+        let mut round = cloud.begin_round(now);
+        cloud.change(&[wish(&name.parse().unwrap(), 4_000)], &wish_of, &mut round).unwrap();
+        for number in 0..AGENTS {
+            let agent = AgentId::new(format!("m{number}"));
+            cloud.hear_agent(FromAgent { agent, body: ToControl::Heartbeat }, &mut round);
+        }
+        cloud.tick(&mut round);
+        let before = round.batch.len();
+        cloud.talk(before + ROUND_OPS, &mut round);
+        launched += round.outbox.iter().filter(|(_, word)| matches!(word, ToAgent::Launch { .. })).count();
+        let waits = round.news.iter().filter(|news| news.state.as_deref() == Some("wait"));
+        assert_eq!(waits.count(), 0);
+        // What was launched is two records each.
+        assert!(round.batch.len() < before + ROUND_OPS + 3 * 4_096, "{}", round.batch.len());
+    }
+    assert!(launched > 0 && !cloud.words.is_empty(), "{launched} were launched");
+}
