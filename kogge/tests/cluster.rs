@@ -224,8 +224,28 @@ fn a_second_server_of_the_same_name_does_not_start_and_the_name_is_free_again_la
     assert_eq!(first.leader().as_deref(), Some("s1"));
     first.stop();
     twin.serve(&engine.address);
-    assert_eq!(twin.leader().as_deref(), Some("s1"));
+    wait::until("the other one to lead", PATIENCE, || twin.leader().filter(|leader| leader == "s1"));
     twin.stop();
+}
+
+#[test]
+fn g4_a_server_of_a_cluster_refuses_a_state_that_is_empty_or_of_another_one() {
+    let engine = etcd();
+    let (first, other) = (Machine::new("s1"), Machine::new("s2"));
+    first.serve(&engine.address);
+    first.kill();
+    let elsewhere = format!("{}-other", engine.address);
+    let words = ["server", "--doors", "ephemeral", "--state", &elsewhere, "--name", "s1"];
+    let text = first.fails(&words);
+    assert!(text.contains("the state is empty, and this server is one of cluster"), "{text}");
+    assert!(text.contains("hint: ") && text.contains("kogge state restore"), "{text}");
+    // Whoever knows of no cluster founds one.
+    other.serve(&elsewhere);
+    let text = first.fails(&words);
+    assert!(text.contains("the state is that of cluster"), "{text}");
+    other.stop();
+    first.serve(&engine.address);
+    first.stop();
 }
 
 /// Hears which copies live: each says its `KOGGE_FENCE` again and again.

@@ -60,6 +60,8 @@ pub struct Facts {
     pub data_dir: String,
     /// This server, as the others find it.
     pub server: ServerRecord,
+    /// The cluster whose server this one was before; none if it is new.
+    pub served: Option<ClusterId>,
     /// Whether the tasks end with this process, if that is asked for: an agent is part of it.
     pub ends_tasks: bool,
     /// When the process started.

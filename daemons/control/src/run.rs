@@ -43,6 +43,14 @@ pub enum StartError {
     /// Servers are told apart by their names.
     #[error("another server called {} runs at {}", .0.name, .0.place())]
     NameTaken(Box<ServerRecord>),
+    /// Absence of state is no reason to begin anew (G4).
+    #[error("{}, and this server is one of cluster {served}", whose(.found.as_ref()))]
+    OtherState {
+        /// Whose server it was before.
+        served: ClusterId,
+        /// Whose state it is, if there is one.
+        found: Option<ClusterId>,
+    },
     /// No leader can be elected.
     #[error("cannot lead")]
     Campaign(#[from] CampaignError),
@@ -164,17 +172,36 @@ pub async fn start(
     Ok(Handle { inner: Arc::new(inner) })
 }
 
+fn whose(found: Option<&ClusterId>) -> String {
+    found.map_or_else(
+        || "the state is empty".to_owned(),
+        |found| format!("the state is that of cluster {found}"),
+    )
+}
+
+/// Refuses a state that is not that of the cluster this server was one of before.
+fn check_served(facts: &Facts, known: Option<&ClusterRecord>) -> Result<(), StartError> {
+    let found = known.map(|record| &record.cluster);
+    match &facts.served {
+        Some(served) if found != Some(served) => {
+            Err(StartError::OtherState { served: served.clone(), found: found.cloned() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Leads, or does not begin.
 async fn lead(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
     let campaign = store.campaign(load::ELECTION, facts.server.to_bytes());
     let leadership = tokio::time::timeout(PATIENCE, campaign).await.map_err(|_| StartError::Led)??;
-    found(store, leadership).await
+    found(store, leadership, facts).await
 }
 
 /// Follows whoever leads the cluster; founds it if there is none yet.
 async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
     let claimed = servers::claim_name(store.as_ref(), &facts.server, servers::NAME_PATIENCE).await;
     claimed.map_err(StartError::NameTaken)?;
+    check_served(facts, load::known_cluster(store.as_ref()).await?.as_ref())?;
     vigil::bury(store.as_ref(), &facts.server).await;
     let looking = async {
         loop {
@@ -189,14 +216,19 @@ async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartE
     tokio::select! {
         biased;
         found = looking => found,
-        won = store.campaign(load::ELECTION, facts.server.to_bytes()) => found(store, won?).await,
+        won = store.campaign(load::ELECTION, facts.server.to_bytes()) => found(store, won?, facts).await,
     }
 }
 
-async fn found(store: &Arc<dyn Store>, leadership: Leadership) -> Result<Beginning, StartError> {
+async fn found(
+    store: &Arc<dyn Store>,
+    leadership: Leadership,
+    facts: &Facts,
+) -> Result<Beginning, StartError> {
     let fresh = seed::draw()?;
     let hex: String = fresh[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let known = load::known_cluster(store.as_ref()).await?;
+    check_served(facts, known.as_ref())?;
     let is_founder = known.is_none();
     let record = match known {
         Some(record) => record,

@@ -144,7 +144,7 @@ fn write(path: &Path, document: &Document) -> std::io::Result<()> {
 }
 
 /// Replaces a file that only its owner reads, durably: the old or the new is there, never half.
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file =
         std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&fresh)?;

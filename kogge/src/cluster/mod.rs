@@ -7,6 +7,7 @@
 
 mod agent;
 mod agents_door;
+mod belonging;
 mod forward;
 mod join;
 mod leave;

@@ -9,7 +9,7 @@ use kogge_cli::{Failure, Global, ServerRunArgs};
 use kogge_containers::Workers;
 use kogge_containers::image::{ImageStore, Limits};
 use kogge_containers::network::NetworkConfig;
-use kogge_control::{Config, Down, Handle, Ports, ServerRecord};
+use kogge_control::{Config, Down, Facts, Handle, Ports, ServerRecord};
 use kogge_discovery::RoutingTable;
 use kogge_host::tasks::TaskGroup;
 use kogge_model::view::DoorsView;
@@ -17,6 +17,7 @@ use kogge_store::Store;
 use tokio::sync::watch;
 
 use super::agents_door::{AgentsDoor, Served};
+use super::belonging::Belonging;
 use super::forward::{Forward, ForwardedRequests};
 use super::replicate;
 use crate::adapters::{self, AgentNotes, CloudDrains, CloudImages, CloudTasks, PushedApps, ServerNetwork};
@@ -98,10 +99,12 @@ impl Server {
             api: api.tls_url.clone().unwrap_or_else(|| api.url.clone()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let facts = up::facts(place, &doors, own, false);
+        let belonging = Belonging::find(&place.cluster_file())?;
+        let facts = Facts { served: belonging.cluster(), ..up::facts(place, &doors, own, false) };
         let control = kogge_control::start(config, Arc::clone(&store), ports, facts, &control_group)
             .await
             .map_err(|error| start_failure(&error, place))?;
+        belonging.note(control.cluster());
         let builder = start_builder(place, &control, &images, &edge_group)?;
         up::collect_images(&edge_group, images.clone(), control.clone(), None);
         let routes = up::routes(&control, builder.routes(), &edge_group);

@@ -7,6 +7,9 @@ use kogge_cli::{Failure, Global};
 use kogge_client::{DEFAULT_DATA_DIR, DOORS_FILE};
 use kogge_model::digest::Digest;
 
+/// Kept by servers in their data directory.
+const CLUSTER_FILE: &str = "cluster.json";
+
 /// The directories of one cloud.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -56,6 +59,11 @@ impl Place {
 
     pub(crate) fn doors_file(&self) -> PathBuf {
         self.data.join(DOORS_FILE)
+    }
+
+    /// Which cluster a server of this directory belongs to.
+    pub(crate) fn cluster_file(&self) -> PathBuf {
+        self.data.join(CLUSTER_FILE)
     }
 
     pub(crate) fn image_store(&self) -> PathBuf {

@@ -130,6 +130,7 @@ pub(crate) fn facts(place: &Place, doors: &DoorsView, server: ServerRecord, ends
         doors: doors.clone(),
         data_dir: place.data.display().to_string(),
         server,
+        served: None,
         ends_tasks,
         started_at: clock::now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -144,6 +145,10 @@ pub(crate) fn start_failure(error: &StartError, place: &Place) -> Failure {
              servers of one cloud are started with `kogge server`"
                 .to_owned()
         }
+        StartError::OtherState { .. } => format!(
+            "correct --state, or restore it: kogge state restore; to make this a new cluster on purpose, remove {}",
+            place.cluster_file().display()
+        ),
         StartError::NameTaken(_) => "give each server a name of its own with --name".to_owned(),
         _ => format!(
             "the data directory is {}; restore it from a backup, or name another with --data",

@@ -85,6 +85,7 @@ impl TestCloud {
                 api: url.clone(),
                 version: "1.2.3".into(),
             },
+            served: None,
             ends_tasks: true,
             started_at: clock::now(),
             version: "1.2.3".into(),
