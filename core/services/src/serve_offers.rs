@@ -116,13 +116,15 @@ impl Services {
         effects: &mut Effects,
     ) -> usize {
         let mut by_version: BTreeMap<Digest, Vec<u32>> = BTreeMap::new();
-        for instance in service.ready().take(most) {
+        for instance in service.ready() {
             by_version.entry(instance.version).or_default().push(instance.number());
         }
         let mut placed = 0;
         for numbers in by_version.into_values() {
-            let template = Arc::clone(&service.instances[&numbers[0]].template);
-            let placements = self.search(service, &template, &numbers, table);
+            let numbers = &numbers[..numbers.len().min(most - placed)];
+            let Some(first) = numbers.first() else { break };
+            let template = Arc::clone(&service.instances[first].template);
+            let placements = self.search(service, &template, numbers, table);
             placed += placements.len();
             self.touched_instances.insert_all(service.id(), placements.iter().map(|placed| placed.number));
             for placement in placements {
