@@ -49,6 +49,16 @@ fn registration(number: u32) -> FromAgent {
     FromAgent { agent, body }
 }
 
+/// One that leads, and whose agents are there.
+fn with_agents() -> Cloud {
+    let mut cloud = cloud();
+    let mut round = Round::begin(NOW);
+    cloud.begin(&mut round);
+    (0..AGENTS).for_each(|agent| cloud.hear_agent(registration(agent), &mut round));
+    rounds(&mut cloud, round);
+    cloud
+}
+
 fn wish(service: &ServiceId, instances: u32) -> Edit {
     let limits = Limits { cpu_millis: CpuMillis(10), mem_bytes: Bytes::mib(4), ..Limits::default() };
     let command = Some(Command::Shell("sleep 1".into()));
@@ -74,11 +84,7 @@ fn rounds(cloud: &mut Cloud, first: Round) -> Vec<Round> {
 
 #[test]
 fn a_large_deployment_goes_on_in_the_next_rounds_and_launches_all() {
-    let mut cloud = cloud();
-    let mut round = Round::begin(NOW);
-    cloud.begin(&mut round);
-    (0..AGENTS).for_each(|agent| cloud.hear_agent(registration(agent), &mut round));
-    rounds(&mut cloud, round);
+    let mut cloud = with_agents();
 
     let wanted = 4 * u32::try_from(ROUND_OPS).unwrap();
     let mut round = Round::begin(NOW);
@@ -153,11 +159,7 @@ fn offers_are_heard_alone() {
 
 #[test]
 fn whoever_waits_for_its_turn_is_not_without_a_place_however_long_rounds_take() {
-    let mut cloud = cloud();
-    let mut round = Round::begin(NOW);
-    cloud.begin(&mut round);
-    (0..AGENTS).for_each(|agent| cloud.hear_agent(registration(agent), &mut round));
-    rounds(&mut cloud, round);
+    let mut cloud = with_agents();
     let wish_of = Wish { caller: Caller::local_operator(), message: "deploy".into(), is_plan: false };
     let mut now = NOW;
     let mut launched = 0;
