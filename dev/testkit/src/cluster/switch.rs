@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::link_faults::ruleset;
 use super::program::run;
 use super::{BedError, LinkFaults, Namespace, Rate, addresses};
+use crate::wait::within;
 
 /// The bridge; names of ports are those of nodes, and shorter than this interface is called.
 const BRIDGE: &str = "bridge";
@@ -14,6 +16,8 @@ const BRIDGE: &str = "bridge";
 const LINK: &str = "eth0";
 /// How long packets may wait for their turn when a rate is set.
 const QUEUE_MS: u32 = 200;
+/// An interface that was set up carries packets within this, however busy the machine is.
+const CARRIER: Duration = Duration::from_secs(30);
 
 /// The switch of a bed.
 #[derive(Debug, Clone)]
@@ -40,7 +44,9 @@ impl Switch {
         run(&format!("ip -n {switch} link add {port} type veth peer name {LINK} netns {machine}"))?;
         run(&format!("ip -n {switch} link set {port} master {BRIDGE} up"))?;
         run(&format!("ip -n {machine} addr add {address}/{} dev {LINK}", addresses::PREFIX))?;
-        run(&format!("ip -n {machine} link set {LINK} up")).map(drop)
+        run(&format!("ip -n {machine} link set {LINK} up"))?;
+        carries(switch, port)?;
+        carries(machine, LINK)
     }
 
     /// Makes all links as bad as this says, and no worse.
@@ -78,4 +84,21 @@ impl Switch {
         }
         Ok(())
     }
+}
+
+/// Waits until an interface carries packets: the kernel sets it up first and finds its carrier later, in its own time,
+/// and what is sent between the two is lost without a word (RFC 2863 §3.1.14, as the kernel's operational state).
+fn carries(namespace: &str, interface: &str) -> Result<(), BedError> {
+    let show = format!("ip -n {namespace} -o link show dev {interface}");
+    let mut said = run(&show)?;
+    let is_up = |said: &str| said.contains(" state UP ");
+    if !is_up(&said) {
+        let later = within(CARRIER, || run(&show).map(|now| is_up(&now).then_some(now)).transpose());
+        said = later.transpose()?.unwrap_or(said);
+    }
+    if is_up(&said) {
+        return Ok(());
+    }
+    let what = format!("{interface} in {namespace} carries packets");
+    Err(BedError::NotReady { what, waited: CARRIER, said })
 }
