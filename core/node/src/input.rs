@@ -15,6 +15,8 @@ pub enum Input {
     LinkUp,
     /// They do not any more.
     LinkDown,
+    /// A new session with control begins, perhaps with another server: what was said before may have gone nowhere.
+    SessionBegun,
     /// Control said something.
     FromControl(FromControl),
     /// What was found of a restored task; said once for each task of [`crate::Node::recovering`].

@@ -36,6 +36,7 @@ mod plan_health;
 mod plan_lease;
 mod plan_link;
 mod plan_recovery;
+mod plan_repeat;
 mod plan_start;
 mod plan_status;
 mod plan_stop;

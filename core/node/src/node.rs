@@ -11,6 +11,7 @@ use crate::config::NodeConfig;
 use crate::effect::Effects;
 use crate::input::Input;
 use crate::plan_link::{Link, Refusal};
+use crate::plan_repeat::Repeats;
 use crate::record::{AgentRecord, TaskRecord};
 use crate::state::Task;
 
@@ -28,6 +29,7 @@ pub struct Node {
     /// When ended tasks are looked through for what need not be kept.
     pub(crate) collect_due: Option<Timestamp>,
     pub(crate) chance: Chance,
+    pub(crate) repeats: Repeats,
     /// The last order that was refused for its authority, so that repeats are explained once.
     pub(crate) last_refusal: Option<Refusal>,
 }
@@ -52,6 +54,7 @@ impl Node {
             closing: None,
             collect_due: Some(Timestamp::ZERO),
             chance: Chance::new(seed),
+            repeats: Repeats::default(),
             last_refusal: None,
         };
         for record in tasks {
@@ -65,6 +68,7 @@ impl Node {
         match input {
             Input::LinkUp => self.connect(now),
             Input::LinkDown => self.link = Link::Away,
+            Input::SessionBegun => self.introduce(now),
             Input::FromControl(message) => self.hear(now, message, effects),
             Input::Recovered { task, found } => self.recover(now, &task, found, effects),
             Input::Started { task, pid, started_at, ip } => {

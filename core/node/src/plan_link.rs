@@ -47,6 +47,14 @@ impl Node {
         self.link = Link::Registering { due: now, wait: self.config.resend_first };
     }
 
+    /// Whoever listens now may not know this agent, and is not made to ask: thousands of agents come at once to a new
+    /// leader. Before it is known what runs here, nothing is said.
+    pub(crate) fn introduce(&mut self, now: Timestamp) {
+        if self.link != Link::Away {
+            self.connect(now);
+        }
+    }
+
     /// Obeys `message` if its sender has a say here (G4).
     pub(crate) fn hear(&mut self, now: Timestamp, message: FromControl, effects: &mut Effects) {
         if let Some(reason) = self.refusal(&message) {

@@ -1,4 +1,5 @@
-//! Updates: numbered, kept, sent again until acknowledged. Only the newest matters, and the last is never dropped.
+//! Updates: numbered, kept, sent again until acknowledged (`plan_repeat.rs`). Only the newest matters, and the last is
+//! never dropped.
 
 use std::time::Duration;
 
@@ -11,14 +12,7 @@ use kogge_model::time::Timestamp;
 use crate::effect::{Effect, Effects};
 use crate::node::Node;
 use crate::record::Recorded;
-use crate::state::{Phase, Resend, Task};
-
-impl Resend {
-    /// The first sending is due at `now`.
-    pub(crate) const fn at(now: Timestamp) -> Self {
-        Self { due: now, wait: Duration::ZERO }
-    }
-}
+use crate::state::{Phase, Resend};
 
 impl Node {
     /// Makes a new update of `task`: kept at once, sent before this input is done; that it starts, a moment later.
@@ -88,34 +82,13 @@ impl Node {
             return;
         }
         task.is_acknowledged = true;
-        if task.is_ended() {
+        let (resend, is_ended) = (task.resend, task.is_ended());
+        self.has_answered(now, resend);
+        if is_ended {
+            let task = self.tasks.get_mut(id).expect("it was just seen");
             task.boot_id.clone_from(&self.config.boot_id);
             effects.push(Effect::Save(Box::new(task.record())));
             self.collect_due = Some(now);
         }
-    }
-
-    /// Everything that is not acknowledged goes out now: control can hear us again.
-    pub(crate) fn resend_all(&mut self, now: Timestamp) {
-        for task in self.tasks.values_mut() {
-            task.resend = Resend::at(now);
-        }
-    }
-
-    /// Sends what is due.
-    pub(crate) fn resend(&mut self, now: Timestamp, effects: &mut Effects) {
-        if !self.link.is_registered() {
-            return;
-        }
-        let (first, max) = (self.config.resend_first, self.config.update_resend_max);
-        for task in self.tasks.values_mut().filter(|task| !task.is_acknowledged && task.resend.due <= now) {
-            let wait = (task.resend.wait * 2).clamp(first, max);
-            task.resend = Resend { due: now.plus(self.chance.sends.shorten(wait)), wait };
-            effects.push(Effect::Send(ToControl::Status(task.status(&self.config.info.agent))));
-        }
-    }
-
-    pub(crate) fn send_due(&self, task: &Task) -> Option<Timestamp> {
-        (self.link.is_registered() && !task.is_acknowledged).then_some(task.resend.due)
     }
 }

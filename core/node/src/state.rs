@@ -101,11 +101,14 @@ pub(crate) enum StopStage {
     Forced { again_at: Timestamp },
 }
 
-/// When the newest update goes out again.
+/// When the newest update goes out again, and when it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Resend {
     pub(crate) due: Timestamp,
     pub(crate) wait: Duration,
+    /// The number of its first sending, and of its last; 0 before.
+    pub(crate) first: u64,
+    pub(crate) last: u64,
 }
 
 impl Task {

@@ -156,6 +156,10 @@ impl Machine {
                 reason: Reason::new("told to"),
             }),
             Step::Acknowledge(task) => self.acknowledge(&id(task)),
+            Step::Connect(true) if self.is_connected => {
+                self.feed(Input::SessionBegun);
+                self.say(ToAgent::Registered);
+            }
             Step::Connect(is_connected) => self.connect(is_connected),
             Step::StartSucceeds(task) => self.start_ends(&id(task), None),
             Step::StartFails(task, is_permanent) => self.start_ends(&id(task), Some(is_permanent)),

@@ -241,6 +241,72 @@ fn a_registration_comes_again_until_it_is_answered_and_a_forgetful_leader_gets_a
 }
 
 #[test]
+fn one_update_is_said_again_at_a_time_and_its_answer_tells_which_others_were_lost() {
+    check(
+        "
+        running a
+        launch b 2
+        : save b#1 starting
+        : start b 2
+        : explain start b: 1 of 2 starts under way
+        : status b#1 starting: waits for its turn to start
+        started b 100
+        : save b#2 running 100 healthy
+        : status b#2 running 100 healthy: started
+        quiet launch c 3
+        started c 100
+        : save c#2 running 100 healthy
+        : status c#2 running 100 healthy: started
+        +100
+        +100
+        : status c#2 running 100 healthy: started
+        +200
+        : status b#2 running 100 healthy: started
+        +200
+        +200
+        : status c#2 running 100 healthy: started
+        ack b 2
+        +199
+        +1
+        : status a#2 running 100 healthy: started
+        ack a 2
+        ack c 2
+        +1000
+        ",
+    );
+}
+
+#[test]
+fn whoever_leads_next_is_told_everything_without_asking() {
+    check(
+        "
+        session
+        up
+        : register (none) []
+        session
+        : register (none) []
+        registered
+        : save-agent north term 1 forgot 0
+        launch a 1
+        : save a#1 starting
+        : start a 1
+        : explain start a: 1 of 2 starts under way
+        : status a#1 starting: waits for its turn to start
+        session
+        : register north/1 [a#1 starting]
+        unknown
+        +200
+        : register north/1 [a#1 starting]
+        as north 2 registered
+        : save-agent north term 2 forgot 0
+        : status a#1 starting: waits for its turn to start
+        down
+        session
+        ",
+    );
+}
+
+#[test]
 fn foreign_clusters_and_former_leaders_have_no_say() {
     check(
         "

@@ -92,6 +92,11 @@ impl AgentHandle {
         self.inner.mailbox.look(move |node| node.task(&task)).await.flatten()
     }
 
+    /// A new session with control begins: the agent presents itself, as soon as it knows what runs here.
+    pub async fn session_begun(&self) {
+        self.inner.mailbox.tell(Input::SessionBegun).await;
+    }
+
     /// Whether control has accepted this agent.
     pub async fn is_registered(&self) -> bool {
         self.inner.mailbox.look(|node| node.is_registered()).await.unwrap_or(false)

@@ -65,6 +65,7 @@ struct Agent {
 impl Agent {
     async fn run(&mut self, mut link: Dialed) {
         let (mut state, mut spares) = (link.handle.state(), link.handle.spares());
+        let mut sessions = link.handle.sessions();
         self.take(Input::LinkUp, &link);
         loop {
             let is_connected = matches!(&*state.borrow_and_update(), LinkState::Connected { .. });
@@ -77,6 +78,7 @@ impl Agent {
                     Some(order) => self.heard(order),
                     None => return,
                 },
+                Ok(()) = sessions.changed() => Input::SessionBegun,
                 changed = state.changed() => match changed {
                     Ok(()) => continue,
                     Err(_) => return,

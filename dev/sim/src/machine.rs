@@ -31,8 +31,6 @@ pub(crate) struct Machine {
     /// It never comes back.
     pub(crate) is_gone: bool,
     pub(crate) disk: Disk,
-    /// Its disk has lost what was written last.
-    pub(crate) has_lost_writes: bool,
     /// What of the disk survives a loss of power for certain.
     synced: Disk,
     pub(crate) containers: BTreeMap<TaskId, Container>,
@@ -147,7 +145,6 @@ impl Machine {
             unread: VecDeque::new(),
             is_gone: false,
             disk: Disk::default(),
-            has_lost_writes: false,
             synced: Disk::default(),
             containers: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -217,15 +214,18 @@ impl Machine {
         self.synced = self.disk.clone();
     }
 
-    /// The machine loses power: nothing that runs survives, and of what was written lately perhaps nothing.
-    pub(crate) fn lose_power(&mut self, is_disk_rolled_back: bool) {
+    /// The machine loses power: nothing that runs survives, and of what was written lately perhaps nothing. Tells which
+    /// tasks it does not remember any more.
+    pub(crate) fn lose_power(&mut self, is_disk_rolled_back: bool) -> Vec<TaskId> {
+        let mut forgotten = Vec::new();
         if is_disk_rolled_back {
-            self.disk = self.synced.clone();
-            self.has_lost_writes = true;
+            let before = std::mem::replace(&mut self.disk, self.synced.clone());
+            forgotten.extend(before.tasks.into_keys().filter(|task| !self.disk.tasks.contains_key(task)));
         }
         self.node = None;
         self.boot += 1;
         self.containers.clear();
+        forgotten
     }
 
     pub(crate) fn write(&mut self, effect: node::Effect) {

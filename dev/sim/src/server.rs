@@ -229,8 +229,8 @@ impl Server {
     ) {
         use services::Effect;
         let mut effects = Vec::new();
+        let before = self.known_instances();
         self.services.handle(now, input, &mut effects);
-        let before = self.instances.clone();
         for effect in effects {
             match effect {
                 Effect::Call(call) => {
@@ -250,7 +250,13 @@ impl Server {
                 other => self.save(other, round),
             }
         }
-        watchers.checks.after_services(&before, &self.instances, &self.tree);
+        watchers.checks.after_services(&before, &self.known_instances(), &self.tree);
+    }
+
+    /// All there are, those included that are not on record before they are launched.
+    fn known_instances(&self) -> BTreeMap<InstanceId, Instance> {
+        let all = self.services.iter().flat_map(|service| service.instances.values());
+        all.map(|instance| (instance.id.clone(), (**instance).clone())).collect()
     }
 
     fn save(&mut self, effect: services::Effect, round: &mut Round) {

@@ -39,7 +39,12 @@ impl World {
             }
             Fault::PowerLoss { machine, down } => {
                 let is_rolled_back = self.chances.faults.is(500);
-                self.machines[machine].lose_power(is_rolled_back);
+                for task in self.machines[machine].lose_power(is_rolled_back) {
+                    // Nobody knows that it was there, and nobody can find out.
+                    if self.store.tasks.get(&task).is_some_and(|record| !record.is_confirmed()) {
+                        self.checks.forgive(&task);
+                    }
+                }
                 self.schedule.at(self.now.plus(down), Event::BootAgent { machine });
             }
             Fault::Gone { machine } => self.lose_machine(machine),

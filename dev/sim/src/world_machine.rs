@@ -51,7 +51,7 @@ impl World {
     fn tell_awake_node(&mut self, index: usize, input: node::Input) {
         let (now, clock) = (self.now, self.machines[index].clock(self.now));
         let Some(agent) = &mut self.machines[index].node else { return };
-        if matches!(input, node::Input::LinkUp | node::Input::LinkDown) {
+        if matches!(input, node::Input::LinkUp | node::Input::LinkDown | node::Input::SessionBegun) {
             self.trace.note(now, &format_args!("m{index}: {input:?}"));
         }
         let mut effects = Vec::new();
@@ -146,10 +146,6 @@ impl World {
         run: kogge_model::id::RunId,
         spec: std::sync::Arc<kogge_model::task::TaskSpec>,
     ) {
-        let record = self.store.tasks.get(&spec.task);
-        if self.machines[index].has_lost_writes && record.is_some_and(|record| !record.is_confirmed()) {
-            self.checks.forgive(&spec.task);
-        }
         self.checks.before_start(index, run, &spec);
         self.tally.starts += 1;
         let task = spec.task.clone();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kogge_kernel as kernel;
 use kogge_model::id::TaskId;
 use kogge_model::link::{FromAgent, FromControl, ToAgent, ToControl};
+use kogge_node as node;
 use kogge_services::{self as services, Instance};
 
 use crate::behaviour::Behaviour;
@@ -32,6 +33,19 @@ impl World {
         }
         note!(self, "server: leads term {}", self.store.term);
         self.serve(|server, now, round, watchers| server.greet(now, round, watchers));
+        self.begin_sessions();
+    }
+
+    /// Agents find the new leader, each in its own time; some learn of it only by what it answers.
+    fn begin_sessions(&mut self) {
+        for machine in 0..self.machines.len() {
+            if self.chances.faults.is(700) {
+                let (at, process) =
+                    (self.now.plus(self.chances.faults.millis(1, 3_000)), self.machines[machine].process);
+                let input = node::Input::SessionBegun;
+                self.schedule.at(at, Event::ToNode { machine, process, input });
+            }
+        }
     }
 
     pub(crate) fn crash_server(&mut self, down: Duration) {

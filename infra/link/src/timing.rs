@@ -30,6 +30,9 @@ pub struct Timing {
     /// How long an agent that comes while nobody leads is kept waiting for a leader: shorter than what it waits for an
     /// answer.
     pub unled: Duration,
+    /// For an agent that presents itself to do so, before its session alone counts as a sign of life: one that starts
+    /// looks first what runs on its machine.
+    pub introduction: Duration,
     /// For an agent's older connection to prove that it is alive, when a newer one claims the same identity.
     pub challenge: Duration,
     /// For an agent to take up what it is called for.
@@ -52,6 +55,7 @@ impl Default for Timing {
             spare: Duration::from_secs(60),
             refused: Duration::from_secs(20),
             unled: Duration::from_secs(2),
+            introduction: Duration::from_secs(1),
             challenge: Duration::from_secs(2),
             call: Duration::from_secs(5),
             renew_retry: Duration::from_secs(60),

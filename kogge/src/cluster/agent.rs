@@ -97,6 +97,7 @@ async fn start(args: &AgentArgs, place: &Place, membership: Membership) -> Resul
     let config = DialerConfig::new(identity, servers, env!("CARGO_PKG_VERSION"));
     let Dialed { to_control, from_control, bulletin, handle } =
         dial(config, ports, &group).map_err(|error| failure("cannot link to the servers", &error))?;
+    let sessions = handle.sessions();
     let tables = adapters::unpack(bulletin, &group);
     let router = Router::start(&group, RouterConfig::default(), tables.clone())
         .map_err(|error| failure("cannot start the router", &error))?;
@@ -110,6 +111,7 @@ async fn start(args: &AgentArgs, place: &Place, membership: Membership) -> Resul
     (config.agent, config.cluster) = (agent_id, Some(cluster));
     let agent = start_agent(config, Link { to_control, from_control }, stores).await?;
     tasks.bind(agent.clone());
+    introduce(&group, sessions, agent.clone());
     collect_images(&group, images, agent.clone());
     router.serve(listener);
     publish(&doors, &place.doors_file())?;
@@ -135,6 +137,20 @@ fn pass_on(mut from: watch::Receiver<bytes::Bytes>, to: watch::Sender<bytes::Byt
                 changed = from.changed() => if changed.is_err() { return },
             }
             to.send_replace(from.borrow_and_update().clone());
+        }
+    });
+}
+
+/// With each session the agent presents itself.
+fn introduce(group: &TaskGroup, mut sessions: watch::Receiver<u64>, agent: AgentHandle) {
+    let token = group.token();
+    group.spawn("introductions", OnPanic::StopGroup, async move {
+        loop {
+            tokio::select! {
+                () = token.cancelled() => return,
+                begun = sessions.changed() => if begun.is_err() { return },
+            }
+            agent.session_begun().await;
         }
     });
 }

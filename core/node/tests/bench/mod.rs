@@ -201,6 +201,7 @@ impl Bench {
         match words {
             ["up"] => Input::LinkUp,
             ["down"] => Input::LinkDown,
+            ["session"] => Input::SessionBegun,
             ["as", cluster, term, what @ ..] => self.heard(cluster, term.parse().unwrap(), what),
             ["found", task, what @ ..] => Input::Recovered { task: id(task), found: self.found(what) },
             ["started", task, pid] => {

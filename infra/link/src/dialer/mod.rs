@@ -117,6 +117,7 @@ pub fn dial(config: DialerConfig, ports: DialerPorts, group: &TaskGroup) -> Resu
         servers: ArcSwap::from_pointee(config.servers.clone()),
         at: ArcSwapOption::empty(),
         state,
+        sessions: watch::Sender::new(0),
         calls: Arc::new(Semaphore::new(MAX_CALLS)),
         spares: Spares::default(),
         group: group.child("link to the servers"),
@@ -147,6 +148,12 @@ impl DialerHandle {
     #[must_use]
     pub fn servers(&self) -> Arc<Vec<ServerAddress>> {
         self.shared.servers.load_full()
+    }
+
+    /// Counts the sessions that have begun. With each, the agent presents itself without being asked.
+    #[must_use]
+    pub fn sessions(&self) -> watch::Receiver<u64> {
+        self.shared.sessions.subscribe()
     }
 
     /// How many connections to servers that do not lead stand ready, now and from now on.

@@ -127,6 +127,7 @@ fn hello(shared: &Shared) -> Hello {
         instance: shared.instance.clone(),
         program: shared.config.program.clone(),
         now_us: clock::now().as_micros(),
+        introduces: true,
     }
 }
 
@@ -145,6 +146,7 @@ impl Session {
             version: welcome.version,
             warning,
         });
+        self.shared.sessions.send_modify(|count| *count += 1);
     }
 
     /// Reports out, orders in, until something ends it.

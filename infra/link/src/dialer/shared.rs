@@ -30,6 +30,8 @@ pub(super) struct Shared {
     /// Where the server of the session is, or of the last one.
     pub(super) at: ArcSwapOption<ServerAddress>,
     pub(super) state: watch::Sender<LinkState>,
+    /// How many have begun.
+    pub(super) sessions: watch::Sender<u64>,
     pub(super) calls: Arc<Semaphore>,
     /// Ways to servers that may lead next.
     pub(super) spares: Spares,

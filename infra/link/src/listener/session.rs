@@ -42,6 +42,8 @@ struct Session {
     out: Out,
     codec: Codec,
     certificate_ends: Timestamp,
+    /// The agent presents itself without being asked.
+    introduces: bool,
 }
 
 /// Lives as long as the agent's connection.
@@ -95,6 +97,7 @@ async fn greet(
         out: out.clone(),
         codec: Codec { version, max_bytes: shared.config.max_message_bytes },
         certificate_ends: agent.certificate.not_after(),
+        introduces: hello.introduces,
         shared: Arc::clone(shared),
     };
     Ok((session, seat))
@@ -176,14 +179,31 @@ impl Session {
         }
     }
 
-    async fn listen(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
-        // An open session is a sign of life: a leader that does not know this agent asks it to register at once.
-        let alive = FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat };
-        if self.shared.ports.incoming.send(alive).await.is_err() {
-            return Farewell::Silent;
+    /// What the agent says by itself. If that takes too long, its session is a sign of life: a leader that does not know
+    /// the agent asks it to register.
+    async fn introduction(
+        &self,
+        seat: &Seat,
+        inbound: &mut Streaming<AgentFrame>,
+    ) -> Option<Result<Option<AgentFrame>, Status>> {
+        let patience = if self.introduces { self.shared.config.timing.introduction } else { Duration::ZERO };
+        let first = tokio::time::timeout(patience, inbound.message()).await.ok();
+        if first.is_none() {
+            let alive = FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat };
+            // When nobody takes words any more, the next one finds that out.
+            let _ = self.shared.ports.incoming.send(alive).await;
         }
+        first
+    }
+
+    async fn listen(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
+        let mut introduction = self.introduction(seat, inbound).await;
         loop {
-            let frame = match inbound.message().await {
+            let heard = match introduction.take() {
+                Some(first) => first,
+                None => inbound.message().await,
+            };
+            let frame = match heard {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Farewell::Silent,
                 Err(status) => return broken(&status),

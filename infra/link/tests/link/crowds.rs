@@ -74,6 +74,7 @@ async fn who_comes_while_nobody_leads_waits_for_the_leader_instead_of_coming_aga
         instance: Bytes::from_static(b"a process"),
         program: "1".to_owned(),
         now_us: clock::now().as_micros(),
+        introduces: false,
     };
     let greeting = AgentFrame { frame: Some(agent_frame::Frame::Hello(hello)) };
     let mut session = client.session(stream::iter([greeting])).await.unwrap().into_inner();

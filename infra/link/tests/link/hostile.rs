@@ -50,6 +50,7 @@ fn hello(instance: &'static [u8]) -> Hello {
         instance: Bytes::from_static(instance),
         program: "evil".to_owned(),
         now_us: clock::now().as_micros(),
+        introduces: false,
     }
 }
 

@@ -1,10 +1,20 @@
 //! Orders and reports.
 
-use kogge_link::{DialerConfig, LinkState, ListenerConfig};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use kogge_host::clock;
+use kogge_link::{DialerConfig, LinkState, ListenerConfig, Timing};
 use kogge_model::id::AgentId;
 use kogge_model::link::{FromAgent, ToControl};
 
 use super::bed::{Agent, Cluster, order, report, soon, timing};
+use super::raw::connect;
+use super::raw::wire::{AgentFrame, Hello, agent_frame};
+
+/// Far longer than a test may take.
+const FOREVER: Duration = Duration::from_secs(600);
 
 #[tokio::test]
 async fn orders_and_reports_go_both_ways_in_order() {
@@ -50,6 +60,49 @@ async fn an_open_session_is_a_sign_of_life() {
     soon("the end being noticed", gone).await;
     assert_eq!(*north.presence.events.lock().unwrap(), ["a1 came", "a1 went"]);
     assert!(server.handle.connected().is_empty());
+}
+
+/// Begins a session as an agent that presents itself by its own, or is too old to do so; gives what the server hears.
+async fn first_heard(introduces: bool) -> FromAgent {
+    let north = Cluster::new("north");
+    let config = Cluster::config();
+    let timing = Timing { introduction: FOREVER, ..config.timing };
+    let mut server = north.server_with(ListenerConfig { timing, ..config }, None);
+    let mut client = connect(&server, Some(&north.member("a1"))).await;
+    let hello = agent_frame::Frame::Hello(Hello {
+        oldest_version: 1,
+        newest_version: 1,
+        instance: Bytes::from_static(b"a process"),
+        program: "1".to_owned(),
+        now_us: clock::now().as_micros(),
+        introduces,
+    });
+    let registration = agent_frame::Frame::Report(serde_json::to_vec(&report("a1", 1)).unwrap().into());
+    let frames = [Some(hello), introduces.then_some(registration)].into_iter().flatten();
+    let said = stream::iter(frames.map(|frame| AgentFrame { frame: Some(frame) })).chain(stream::pending());
+    let _session = client.session(said).await.unwrap();
+    soon("a word", server.incoming.recv()).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_presents_itself_is_not_asked_to_and_who_is_too_old_for_that_is() {
+    assert_eq!(first_heard(true).await, report("a1", 1));
+    assert_eq!(first_heard(false).await, FromAgent { agent: AgentId::new("a1"), body: ToControl::Heartbeat });
+}
+
+#[tokio::test]
+async fn sessions_are_counted_for_those_who_present_themselves_with_each() {
+    let north = Cluster::new("north");
+    let server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    let mut sessions = agent.link.handle.sessions();
+    agent.connected().await;
+    let first = *sessions.borrow_and_update();
+    assert_eq!(first, 1);
+    let address = server.stop().await;
+    agent.failure().await;
+    let _server = north.server_with(Cluster::config(), Some(address));
+    soon("the next session", sessions.wait_for(|count| *count == first + 1)).await.unwrap();
 }
 
 #[tokio::test]
