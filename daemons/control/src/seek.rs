@@ -240,7 +240,10 @@ impl Reactor {
     /// Tells who leads to whoever wants to know.
     fn tell_standing(&self) {
         let leader = self.copy.as_ref().and_then(|copy| servers::elected(&copy.image())?.server);
-        let standing = Standing::Follows(leader.filter(|leader| leader.name != self.own.name));
+        let standing = match leader {
+            Some(leader) if leader.name == self.own.name => Standing::TakesOver,
+            leader => Standing::Follows(leader),
+        };
         self.wires.standing.send_if_modified(|known| {
             let is_news = *known != standing;
             *known = standing;

@@ -40,6 +40,8 @@ impl ServerRecord {
 pub enum Standing {
     /// It decides.
     Leads,
+    /// It was elected and reads the state: it decides in a moment.
+    TakesOver,
     /// Another one decides, or none does.
     Follows(Option<ServerRecord>),
 }

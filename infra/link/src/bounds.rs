@@ -41,6 +41,9 @@ pub(crate) const MAX_STRANGERS: usize = 256;
 /// Orders that may wait for one agent; when they are full, more are dropped, and come again.
 pub(crate) const MAX_ORDERS: usize = 1_024;
 
+/// Words of one agent that are read before control has room for them; then the next ones stay in the connection.
+pub(crate) const MAX_WAITING: usize = 16;
+
 /// Messages between a session's task and its connection.
 pub(crate) const MAX_FRAMES: usize = 16;
 

@@ -30,6 +30,9 @@ pub struct Timing {
     /// How long an agent that comes while nobody leads is kept waiting for a leader: shorter than what it waits for an
     /// answer.
     pub unled: Duration,
+    /// And one that comes to a server that is about to lead: still shorter than a handshake, which is how long an agent
+    /// waits on a connection that stood ready.
+    pub elected: Duration,
     /// For an agent that presents itself to do so, before its session alone counts as a sign of life: one that starts
     /// looks first what runs on its machine.
     pub introduction: Duration,
@@ -55,6 +58,7 @@ impl Default for Timing {
             spare: Duration::from_secs(60),
             refused: Duration::from_secs(20),
             unled: Duration::from_secs(2),
+            elected: Duration::from_millis(4_500),
             introduction: Duration::from_secs(1),
             challenge: Duration::from_secs(2),
             call: Duration::from_secs(5),

@@ -30,6 +30,7 @@ impl Gate for MemberGate {
             let standing = self.control.standing().borrow().clone();
             match standing {
                 Standing::Leads => self.control.admit(joining).await,
+                Standing::TakesOver => Err(JoinRefused::NotLeader(None)),
                 Standing::Follows(leader) => {
                     Err(JoinRefused::NotLeader(leader.and_then(|leader| leader.door)))
                 }

@@ -94,6 +94,7 @@ impl AgentsDoor {
 fn leader(standing: &Standing) -> Leader {
     match standing {
         Standing::Leads => Leader::Here,
+        Standing::TakesOver => Leader::Soon,
         Standing::Follows(Some(ServerRecord { door: Some(door), .. })) => Leader::Elsewhere(door.clone()),
         Standing::Follows(_) => Leader::Unknown,
     }

@@ -77,8 +77,11 @@ async fn decide(State(forward): State<Forward>, request: Request, next: Next) ->
     let path = request.uri().path();
     let is_look = request.method() == Method::GET;
     loop {
-        let Standing::Follows(leader) = standing.borrow_and_update().clone() else {
-            return lead(&forward, &standing, request, next).await;
+        let known = standing.borrow_and_update().clone();
+        let leader = match known {
+            Standing::Leads => return lead(&forward, &standing, request, next).await,
+            Standing::TakesOver => None,
+            Standing::Follows(leader) => leader,
         };
         if OWN.iter().any(|own| path.starts_with(own)) {
             return next.run(request).await;

@@ -21,6 +21,7 @@ impl Handle {
         self.look(move |cloud, now| {
             let leader = match &standing {
                 Standing::Leads => Some(&facts.server.name),
+                Standing::TakesOver => None,
                 Standing::Follows(leader) => leader.as_ref().map(|leader| &leader.name),
             };
             let is_listed = servers.iter().any(|server| server.name == facts.server.name);

@@ -92,7 +92,7 @@ impl Reception {
     fn redirect(&self) -> Result<Option<OwnedSemaphorePermit>, TryAcquireError> {
         match &*self.shared.ports.leader.borrow() {
             Leader::Elsewhere(_) => Arc::clone(&self.redirects).try_acquire_owned().map(Some),
-            Leader::Here | Leader::Unknown => Ok(None),
+            Leader::Here | Leader::Soon | Leader::Unknown => Ok(None),
         }
     }
 

@@ -24,6 +24,7 @@ mod sessions;
 mod shared;
 mod tasks;
 mod tunnel;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -52,6 +52,8 @@ pub struct ListenerPorts {
 pub enum Leader {
     /// This server.
     Here,
+    /// This server, as soon as it has read the state.
+    Soon,
     /// Another one.
     Elsewhere(ServerAddress),
     /// Nobody, or nobody it has heard of.

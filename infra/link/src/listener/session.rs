@@ -7,12 +7,14 @@ use kogge_host::clock;
 use kogge_model::link::{FromAgent, ToControl};
 use kogge_model::time::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming};
 
 use super::caller::{Caller, CertifiedAgent};
 use super::ports::{Impostor, Leader};
 use super::sessions::{Claimant, Say, Seat};
 use super::shared::Shared;
+use super::waiting::Waiting;
 use crate::codec::Codec;
 use crate::identity::Untrusted;
 use crate::refusal::{Refusal, RefusalKind};
@@ -26,6 +28,9 @@ const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 const INSTANCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
 type Out = mpsc::Sender<Box<ControlFrame>>;
+
+/// A word for control, if it was one; why the session ends, if it does.
+type Heard = Result<Option<FromAgent>, Farewell>;
 
 /// Why a session ends.
 #[derive(Debug)]
@@ -103,13 +108,21 @@ async fn greet(
     Ok((session, seat))
 }
 
-/// Who leads. While nobody does, somebody will in a moment, and an agent that was sent away would have to come again.
+/// Who leads. While nobody does, somebody will in a moment, and an agent that was sent away would have to come again;
+/// whoever is about to lead itself keeps it longer.
 async fn find_leader(shared: &Shared) -> Leader {
+    let (begun, timing) = (Instant::now(), &shared.config.timing);
     let mut leader = shared.ports.leader.clone();
-    let found = leader.wait_for(|leader| *leader != Leader::Unknown);
-    match tokio::time::timeout(shared.config.timing.unled, found).await {
-        Ok(Ok(found)) => found.clone(),
-        Ok(Err(_)) | Err(_) => Leader::Unknown,
+    loop {
+        let known = leader.borrow_and_update().clone();
+        let patience = match known {
+            Leader::Unknown => timing.unled,
+            Leader::Soon => timing.elected,
+            Leader::Here | Leader::Elsewhere(_) => return known,
+        };
+        if !matches!(timeout_at(begun + patience, leader.changed()).await, Ok(Ok(()))) {
+            return Leader::Unknown;
+        }
     }
 }
 
@@ -181,51 +194,90 @@ impl Session {
 
     /// What the agent says by itself. If that takes too long, its session is a sign of life: a leader that does not know
     /// the agent asks it to register.
-    async fn introduction(
-        &self,
-        seat: &Seat,
-        inbound: &mut Streaming<AgentFrame>,
-    ) -> Option<Result<Option<AgentFrame>, Status>> {
+    async fn introduction(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Heard {
         let patience = if self.introduces { self.shared.config.timing.introduction } else { Duration::ZERO };
-        let first = tokio::time::timeout(patience, inbound.message()).await.ok();
-        if first.is_none() {
-            let alive = FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat };
-            // When nobody takes words any more, the next one finds that out.
-            let _ = self.shared.ports.incoming.send(alive).await;
+        match tokio::time::timeout(patience, inbound.message()).await {
+            Ok(first) => self.understand(seat, first),
+            Err(_) => Ok(Some(FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat })),
         }
-        first
     }
 
     async fn listen(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
-        let mut introduction = self.introduction(seat, inbound).await;
+        let mut waiting = Waiting::default();
+        let mut heard = self.introduction(seat, inbound).await;
         loop {
-            let heard = match introduction.take() {
-                Some(first) => first,
-                None => inbound.message().await,
-            };
-            let frame = match heard {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return Farewell::Silent,
-                Err(status) => return broken(&status),
-            };
-            seat.has_heard();
-            let Some(agent_frame::Frame::Report(report)) = frame.frame else { continue };
-            let report: FromAgent = match self.codec.decode(&report) {
-                Ok(report) => report,
-                Err(error) => {
-                    tracing::warn!(agent = %seat.agent, %error, "a report is skipped");
-                    continue;
+            match heard {
+                Ok(word) => word.into_iter().for_each(|word| waiting.push(word)),
+                Err(farewell) => {
+                    self.pass_rest_on(waiting).await;
+                    return farewell;
                 }
-            };
-            if report.agent != seat.agent {
-                let text = format!("agent {} spoke in the name of agent {}", seat.agent, report.agent);
-                return Refusal::new(RefusalKind::Malformed, text).into();
             }
-            // Waits while control has much to do: this agent alone is slowed down.
-            if self.shared.ports.incoming.send(report).await.is_err() {
-                return Farewell::Silent;
+            heard = if waiting.is_empty() {
+                self.understand(seat, inbound.message().await)
+            } else {
+                self.pass_on(seat, inbound, &mut waiting).await.map(|()| None)
+            };
+        }
+    }
+
+    /// Passes one word on. While control has much to do that waits, and the agent is heard meanwhile: it alone is slowed
+    /// down when it says more than there is room for.
+    async fn pass_on(
+        &self,
+        seat: &Seat,
+        inbound: &mut Streaming<AgentFrame>,
+        waiting: &mut Waiting,
+    ) -> Result<(), Farewell> {
+        let room = self.shared.ports.incoming.reserve();
+        tokio::pin!(room);
+        loop {
+            tokio::select! {
+                biased;
+                room = &mut room => {
+                    let room = room.map_err(|_| Farewell::Silent)?;
+                    if let Some(word) = waiting.pop() {
+                        room.send(word);
+                    }
+                    return Ok(());
+                }
+                heard = inbound.message(), if waiting.has_room() => {
+                    self.understand(seat, heard)?.into_iter().for_each(|word| waiting.push(word));
+                }
             }
         }
+    }
+
+    /// What was said before the end is heard.
+    async fn pass_rest_on(&self, mut waiting: Waiting) {
+        while let Some(word) = waiting.pop() {
+            if self.shared.ports.incoming.send(word).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What an agent's frame says to control, if it does.
+    fn understand(&self, seat: &Seat, heard: Result<Option<AgentFrame>, Status>) -> Heard {
+        let frame = match heard {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Err(Farewell::Silent),
+            Err(status) => return Err(broken(&status)),
+        };
+        seat.has_heard();
+        let Some(agent_frame::Frame::Report(report)) = frame.frame else { return Ok(None) };
+        let report: FromAgent = match self.codec.decode(&report) {
+            Ok(report) => report,
+            Err(error) => {
+                tracing::warn!(agent = %seat.agent, %error, "a report is skipped");
+                return Ok(None);
+            }
+        };
+        if report.agent != seat.agent {
+            let text = format!("agent {} spoke in the name of agent {}", seat.agent, report.agent);
+            return Err(Refusal::new(RefusalKind::Malformed, text).into());
+        }
+        Ok(Some(report))
     }
 
     async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
@@ -300,7 +352,7 @@ impl Farewell {
             Self::NotLeader(leader) => {
                 let leader = match leader {
                     Leader::Elsewhere(address) => address.to_string(),
-                    Leader::Here | Leader::Unknown => String::new(),
+                    Leader::Here | Leader::Soon | Leader::Unknown => String::new(),
                 };
                 Some(control_frame::Frame::NotLeader(NotLeader { leader }))
             }

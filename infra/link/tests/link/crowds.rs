@@ -62,11 +62,11 @@ async fn a_leader_hears_agents_beside_a_crowd_that_says_nothing() {
     agent.connected().await;
 }
 
-#[tokio::test]
-async fn who_comes_while_nobody_leads_waits_for_the_leader_instead_of_coming_again() {
+/// What an agent hears that comes while nobody leads, once that server does.
+async fn answer_of_the_next_leader(config: ListenerConfig, standing: Leader) {
     let north = Cluster::new("north");
-    let server = north.server_with(patient(), None);
-    server.leader.send_replace(Leader::Unknown);
+    let server = north.server_with(config, None);
+    server.leader.send_replace(standing);
     let mut client = connect(&server, Some(&north.member("a1"))).await;
     let hello = Hello {
         oldest_version: 1,
@@ -83,6 +83,18 @@ async fn who_comes_while_nobody_leads_waits_for_the_leader_instead_of_coming_aga
     server.leader.send_replace(Leader::Here);
     let answer = soon("an answer", answer).await.unwrap().unwrap();
     assert!(matches!(answer.frame, Some(control_frame::Frame::Welcome(_))), "{answer:?}");
+}
+
+#[tokio::test]
+async fn who_comes_while_nobody_leads_waits_for_the_leader_instead_of_coming_again() {
+    answer_of_the_next_leader(patient(), Leader::Unknown).await;
+}
+
+#[tokio::test]
+async fn who_comes_to_a_server_that_is_about_to_lead_waits_longer() {
+    let config = patient();
+    let timing = Timing { unled: Duration::from_millis(1), elected: FOREVER, ..config.timing };
+    answer_of_the_next_leader(ListenerConfig { timing, ..config }, Leader::Soon).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use kogge_host::clock;
 use kogge_link::{DialerConfig, LinkState, ListenerConfig, Timing};
-use kogge_model::id::AgentId;
+use kogge_model::id::{AgentId, RunId, TaskId};
 use kogge_model::link::{FromAgent, ToControl};
 
 use super::bed::{Agent, Cluster, order, report, soon, timing};
@@ -103,6 +103,43 @@ async fn sessions_are_counted_for_those_who_present_themselves_with_each() {
     agent.failure().await;
     let _server = north.server_with(Cluster::config(), Some(address));
     soon("the next session", sessions.wait_for(|count| *count == first + 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_control_is_behind_all_news_wait_in_order_and_signs_of_life_do_not_pile_up() {
+    const SAID: u64 = 60;
+    let north = Cluster::new("north");
+    let mut server = north.server();
+    let mut agent = north.agent("a1", &[&server]);
+    agent.connected().await;
+    let say = |body| FromAgent { agent: AgentId::new("a1"), body };
+    let ask = |ticket| say(ToControl::AskLease { task: TaskId::new("t"), run: RunId(1), ticket });
+    for ticket in 0..SAID {
+        // Control takes nothing: there is room for some of it at the server, and for the rest on the way.
+        agent.link.to_control.send(ask(ticket)).await.unwrap();
+        agent.link.to_control.send(ask(ticket)).await.unwrap();
+        for _ in 0..5 {
+            agent.link.to_control.send(say(ToControl::Heartbeat)).await.unwrap();
+        }
+    }
+    let (mut news, mut others) = (Vec::new(), 0);
+    while news.last() != Some(&ask(SAID - 1)) {
+        // As long as there is more, control is behind.
+        let full = async {
+            while server.incoming.capacity() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(50), full).await;
+        let heard = soon("a word", server.incoming.recv()).await.unwrap();
+        if heard.body == ToControl::Heartbeat || news.last() == Some(&heard) {
+            others += 1;
+        } else {
+            news.push(heard);
+        }
+    }
+    assert_eq!(news, (0..SAID).map(ask).collect::<Vec<_>>());
+    assert!(others < 60, "{others} words of {} said nothing new", SAID * 6);
 }
 
 #[tokio::test]
