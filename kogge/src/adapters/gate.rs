@@ -1,7 +1,7 @@
 //! Who is let in through the door for agents: control's word.
 
 use futures_util::future::BoxFuture;
-use kogge_control::access::Members;
+use kogge_control::access::{Members, Move};
 use kogge_control::{Handle, Standing};
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::{Gate, Impostor, JoinRefused, Joining, Presence};
@@ -9,7 +9,7 @@ use kogge_model::digest::Digest;
 use kogge_model::id::AgentId;
 use kogge_model::reason::Reason;
 use std::net::SocketAddr;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// The members of the cluster.
 pub(crate) struct MemberGate {
@@ -52,35 +52,65 @@ impl Gate for MemberGate {
     }
 }
 
+/// Comings and goings that may wait to be told; more are in the log only.
+const MAX_MOVES: usize = 65_536;
+/// So many are told together.
+const MOVES_AT_ONCE: usize = 512;
+
 /// Tells control, and the log, who comes and goes.
 pub(crate) struct ToldPresence {
-    pub(crate) control: Handle,
-    pub(crate) group: TaskGroup,
+    control: Handle,
+    group: TaskGroup,
+    moves: mpsc::Sender<Move>,
 }
 
 impl ToldPresence {
-    fn tell(&self, telling: impl Future<Output = ()> + Send + 'static) {
-        self.group.spawn("word of an agent", OnPanic::Log, telling);
+    /// Tells as long as `group` lasts.
+    pub(crate) fn start(control: Handle, group: &TaskGroup) -> Self {
+        let (moves, waiting) = mpsc::channel(MAX_MOVES);
+        let token = group.token();
+        let telling = tell(control.clone(), waiting);
+        group.spawn("who comes and goes", OnPanic::Log, async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = telling => {}
+            }
+        });
+        Self { control, group: group.clone(), moves }
+    }
+
+    fn note(&self, one: Move) {
+        if self.moves.try_send(one).is_err() {
+            tracing::debug!("too many agents come and go: not all of it is announced");
+        }
+    }
+}
+
+/// Whatever has gathered while control heard of the ones before.
+async fn tell(control: Handle, mut waiting: mpsc::Receiver<Move>) {
+    let mut moves = Vec::new();
+    while waiting.recv_many(&mut moves, MOVES_AT_ONCE).await > 0 {
+        control.agents_moved(std::mem::take(&mut moves)).await;
     }
 }
 
 impl Presence for ToldPresence {
     fn opened(&self, agent: &AgentId, from: SocketAddr) {
         tracing::info!(%agent, %from, "an agent is connected");
-        let (control, agent) = (self.control.clone(), agent.clone());
-        self.tell(async move { control.agent_came(agent, from).await });
+        self.note(Move::Came { agent: agent.clone(), from });
     }
 
     fn closed(&self, agent: &AgentId) {
         tracing::info!(%agent, "an agent is not connected any more");
-        let (control, agent) = (self.control.clone(), agent.clone());
-        self.tell(async move { control.agent_went(agent).await });
+        self.note(Move::Went { agent: agent.clone() });
     }
 
     fn cloned(&self, impostor: &Impostor) {
         let Impostor { agent, connected, refused } = impostor.clone();
         tracing::error!(%agent, %connected, %refused, "the identity of an agent is used twice: the second one is refused");
         let control = self.control.clone();
-        self.tell(async move { control.agent_cloned(agent, connected, refused).await });
+        self.group.spawn("word of an agent", OnPanic::Log, async move {
+            control.agent_cloned(agent, connected, refused).await;
+        });
     }
 }

@@ -79,7 +79,7 @@ impl AgentsDoor {
             leader: translated(control.standing(), leader, group),
             servers: translated(control.servers(), addresses, group),
             blobs: Arc::new(blobs),
-            presence: Arc::new(ToldPresence { control: control.clone(), group: group.clone() }),
+            presence: Arc::new(ToldPresence::start(control.clone(), group)),
             bulletin: adapters::pack(served.tables, group),
             notes: served.notes,
             tunnels: served.tunnels,

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use join::{Invitation, MAX_TOKEN_LIFE};
 pub use operator::{OperatorRecord, Operators, Stranger};
 pub(crate) use presence::Impostor;
+pub use presence::Move;
 
 /// Invitations that are open at once; more are refused. So many are remembered, used ones included.
 const MAX_TOKENS: usize = 1_000;

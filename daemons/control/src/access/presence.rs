@@ -1,5 +1,6 @@
 //! Who comes and goes, as the doors tell.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use kogge_model::id::AgentId;
@@ -17,15 +18,44 @@ pub(crate) struct Impostor {
     pub(crate) at: Timestamp,
 }
 
-impl Handle {
+/// Somebody came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Move {
     /// An agent is connected.
-    pub async fn agent_came(&self, agent: AgentId, from: SocketAddr) {
-        self.announce_agent(format!("agent {agent} is connected from {from}")).await;
-    }
+    Came {
+        /// Which.
+        agent: AgentId,
+        /// Its end of the connection.
+        from: SocketAddr,
+    },
+    /// An agent is not connected any more.
+    Went {
+        /// Which.
+        agent: AgentId,
+    },
+}
 
-    /// An agent is not connected any more; its tasks may be alive and well.
-    pub async fn agent_went(&self, agent: AgentId) {
-        self.announce_agent(format!("agent {agent} is not connected any more")).await;
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Came { agent, from } => write!(f, "agent {agent} is connected from {from}"),
+            Self::Went { agent } => write!(f, "agent {agent} is not connected any more"),
+        }
+    }
+}
+
+impl Handle {
+    /// Agents came or went; the tasks of those that are gone may be alive and well. Thousands come at once to a new
+    /// leader: they are told of together.
+    pub async fn agents_moved(&self, moves: Vec<Move>) {
+        let told = self
+            .alter(move |_, round| {
+                moves.iter().for_each(|one| round.announce(EventKind::Agent, None, one.to_string()));
+                Ok(())
+            })
+            .await;
+        // Nobody is told while this server does not lead.
+        let _ = told;
     }
 
     /// Somebody else came with an agent's identity, and was sent away.
@@ -41,17 +71,6 @@ impl Handle {
             })
             .await;
         // A server that does not lead has no agents; the agent comes again to the one that does.
-        let _ = told;
-    }
-
-    async fn announce_agent(&self, text: String) {
-        let told = self
-            .alter(move |_, round| {
-                round.announce(EventKind::Agent, None, text);
-                Ok(())
-            })
-            .await;
-        // Nobody is told while this server does not lead.
         let _ = told;
     }
 }
