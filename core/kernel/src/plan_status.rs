@@ -8,7 +8,7 @@ use kogge_model::link::ToAgent;
 use kogge_model::scheduler::{Event, KnownUpdate};
 use kogge_model::task::{Ended, Outcome, TaskState, TaskStatus};
 
-use crate::agent::Stray;
+use crate::agent::{Agent, Stray};
 use crate::effect::{Effect, Effects};
 use crate::state::Kernel;
 
@@ -134,12 +134,7 @@ impl Kernel {
         }
         task.acknowledged = task.acknowledged.max(sequence);
         let status = &task.record.status;
-        let (task_id, run) = (id.clone(), status.run);
-        // Whoever is not there says it again when it is back.
-        if self.agents.get(&status.agent).is_some_and(|agent| agent.phase.is_registered()) {
-            effects
-                .push(Effect::to_agent(&status.agent, ToAgent::Acknowledge { task: task_id, run, sequence }));
-        }
+        effects.extend(self.agents.get(&status.agent).and_then(|agent| settled(agent, status, sequence)));
         if task.acknowledged == status.sequence && !task.record.is_live() {
             self.forget(id, effects);
         }
@@ -232,21 +227,29 @@ impl Kernel {
         effects: &mut Effects,
     ) {
         let known: BTreeMap<&TaskId, &KnownUpdate> = known.iter().map(|known| (&known.task, known)).collect();
-        let mut settled: Vec<(TaskId, u64)> = Vec::new();
-        let tasks = self.tasks.values().filter(|task| task.is_told_to(framework));
-        for status in tasks.map(|task| &task.record.status) {
-            if known.get(&status.task).is_some_and(|known| known.is_newest(status)) {
-                settled.push((status.task.clone(), status.sequence));
-            } else {
+        let (mut found, mut over) = (0, Vec::new());
+        for task in self.tasks.values_mut().filter(|task| task.is_told_to(framework)) {
+            let status = &task.record.status;
+            let told = known.get(&status.task);
+            found += usize::from(told.is_some());
+            if !told.is_some_and(|known| known.is_newest(status)) {
                 effects.push(Effect::to_framework(framework, Event::Update(status.clone())));
+            } else if task.record.is_live() {
+                // As below, but there may be a hundred thousand of them.
+                task.acknowledged = task.acknowledged.max(status.sequence);
+                effects.extend(
+                    self.agents.get(&status.agent).and_then(|agent| settled(agent, status, status.sequence)),
+                );
+            } else {
+                over.push((status.task.clone(), status.sequence));
             }
         }
-        let is_told = |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.is_told_to(framework));
-        let others: Vec<TaskId> = known.into_keys().filter(|id| !is_told(id)).cloned().collect();
-        if !others.is_empty() {
+        if found < known.len() {
+            let is_told = |id: &TaskId| self.tasks.get(id).is_some_and(|task| task.is_told_to(framework));
+            let others: Vec<TaskId> = known.into_keys().filter(|id| !is_told(id)).cloned().collect();
             self.reconcile(framework, &others, effects);
         }
-        for (task, sequence) in settled {
+        for (task, sequence) in over {
             self.take_acknowledgement(&task, sequence, effects);
         }
     }
@@ -274,6 +277,12 @@ impl Kernel {
             }
         }
     }
+}
+
+/// Tells an agent that its update is safe. Whoever is not there says it again when it is back.
+fn settled(agent: &Agent, status: &TaskStatus, sequence: u64) -> Option<Effect> {
+    let message = ToAgent::Acknowledge { task: status.task.clone(), run: status.run, sequence };
+    agent.phase.is_registered().then(|| Effect::to_agent(&status.agent, message))
 }
 
 pub(crate) fn acknowledgement(status: &TaskStatus) -> Effect {

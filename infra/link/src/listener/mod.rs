@@ -18,6 +18,7 @@ mod config;
 mod door;
 mod fetch;
 mod follow;
+mod listen;
 mod ports;
 mod session;
 mod sessions;

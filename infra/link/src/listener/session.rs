@@ -4,17 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_host::clock;
-use kogge_model::link::{FromAgent, ToControl};
 use kogge_model::time::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
 use super::caller::{Caller, CertifiedAgent};
 use super::ports::{Impostor, Leader};
 use super::sessions::{Claimant, Say, Seat};
 use super::shared::Shared;
-use super::waiting::Waiting;
 use crate::codec::Codec;
 use crate::identity::Untrusted;
 use crate::refusal::{Refusal, RefusalKind};
@@ -29,12 +27,9 @@ const INSTANCE_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 
 type Out = mpsc::Sender<Box<ControlFrame>>;
 
-/// A word for control, if it was one; why the session ends, if it does.
-type Heard = Result<Option<FromAgent>, Farewell>;
-
 /// Why a session ends.
 #[derive(Debug)]
-enum Farewell {
+pub(super) enum Farewell {
     /// The agent has gone, or nobody is to be told.
     Silent,
     NotLeader(Leader),
@@ -42,13 +37,13 @@ enum Farewell {
 }
 
 /// A session that stands.
-struct Session {
-    shared: Arc<Shared>,
+pub(super) struct Session {
+    pub(super) shared: Arc<Shared>,
     out: Out,
-    codec: Codec,
+    pub(super) codec: Codec,
     certificate_ends: Timestamp,
     /// The agent presents itself without being asked.
-    introduces: bool,
+    pub(super) introduces: bool,
 }
 
 /// Lives as long as the agent's connection.
@@ -192,94 +187,6 @@ impl Session {
         }
     }
 
-    /// What the agent says by itself. If that takes too long, its session is a sign of life: a leader that does not know
-    /// the agent asks it to register.
-    async fn introduction(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Heard {
-        let patience = if self.introduces { self.shared.config.timing.introduction } else { Duration::ZERO };
-        match tokio::time::timeout(patience, inbound.message()).await {
-            Ok(first) => self.understand(seat, first),
-            Err(_) => Ok(Some(FromAgent { agent: seat.agent.clone(), body: ToControl::Heartbeat })),
-        }
-    }
-
-    async fn listen(&self, seat: &Seat, inbound: &mut Streaming<AgentFrame>) -> Farewell {
-        let mut waiting = Waiting::default();
-        let mut heard = self.introduction(seat, inbound).await;
-        loop {
-            match heard {
-                Ok(word) => word.into_iter().for_each(|word| waiting.push(word)),
-                Err(farewell) => {
-                    self.pass_rest_on(waiting).await;
-                    return farewell;
-                }
-            }
-            heard = if waiting.is_empty() {
-                self.understand(seat, inbound.message().await)
-            } else {
-                self.pass_on(seat, inbound, &mut waiting).await.map(|()| None)
-            };
-        }
-    }
-
-    /// Passes one word on. While control has much to do that waits, and the agent is heard meanwhile: it alone is slowed
-    /// down when it says more than there is room for.
-    async fn pass_on(
-        &self,
-        seat: &Seat,
-        inbound: &mut Streaming<AgentFrame>,
-        waiting: &mut Waiting,
-    ) -> Result<(), Farewell> {
-        let room = self.shared.ports.incoming.reserve();
-        tokio::pin!(room);
-        loop {
-            tokio::select! {
-                biased;
-                room = &mut room => {
-                    let room = room.map_err(|_| Farewell::Silent)?;
-                    if let Some(word) = waiting.pop() {
-                        room.send(word);
-                    }
-                    return Ok(());
-                }
-                heard = inbound.message(), if waiting.has_room() => {
-                    self.understand(seat, heard)?.into_iter().for_each(|word| waiting.push(word));
-                }
-            }
-        }
-    }
-
-    /// What was said before the end is heard.
-    async fn pass_rest_on(&self, mut waiting: Waiting) {
-        while let Some(word) = waiting.pop() {
-            if self.shared.ports.incoming.send(word).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// What an agent's frame says to control, if it does.
-    fn understand(&self, seat: &Seat, heard: Result<Option<AgentFrame>, Status>) -> Heard {
-        let frame = match heard {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Err(Farewell::Silent),
-            Err(status) => return Err(broken(&status)),
-        };
-        seat.has_heard();
-        let Some(agent_frame::Frame::Report(report)) = frame.frame else { return Ok(None) };
-        let report: FromAgent = match self.codec.decode(&report) {
-            Ok(report) => report,
-            Err(error) => {
-                tracing::warn!(agent = %seat.agent, %error, "a report is skipped");
-                return Ok(None);
-            }
-        };
-        if report.agent != seat.agent {
-            let text = format!("agent {} spoke in the name of agent {}", seat.agent, report.agent);
-            return Err(Refusal::new(RefusalKind::Malformed, text).into());
-        }
-        Ok(Some(report))
-    }
-
     async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
         // May tell what the welcome has told already, but loses no change between the two.
         let mut servers = Some(self.shared.ports.servers.clone());
@@ -369,17 +276,6 @@ impl From<Refusal> for Farewell {
 impl From<Untrusted> for Farewell {
     fn from(why: Untrusted) -> Self {
         Self::Refused(why.into())
-    }
-}
-
-/// The connection broke, or the agent sent what nobody reads.
-fn broken(status: &Status) -> Farewell {
-    match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => {
-            Refusal::new(RefusalKind::Malformed, format!("a message is too long: {}", status.message()))
-                .into()
-        }
-        _ => Farewell::Silent,
     }
 }
 

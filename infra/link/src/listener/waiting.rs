@@ -26,8 +26,13 @@ impl Waiting {
         self.0.push_back(word);
     }
 
+    /// The first one. Whoever has nothing to say takes no room.
     pub(super) fn pop(&mut self) -> Option<FromAgent> {
-        self.0.pop_front()
+        let first = self.0.pop_front();
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
+        first
     }
 
     pub(super) fn is_empty(&self) -> bool {
