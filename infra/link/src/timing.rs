@@ -80,6 +80,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_is_kept_waiting_for_a_leader_hears_of_it_before_its_patience_is_over() {
+        let Timing { unled, elected, handshake, answer, .. } = Timing::default();
+        assert!(unled < elected && elected < handshake && handshake < answer);
+    }
+
+    #[test]
     fn chance_stays_within_its_bounds_and_is_not_always_the_same() {
         let (low, high) = (Duration::from_millis(100), Duration::from_secs(2));
         let drawn: Vec<Duration> = (0..50).map(|_| jitter(low, high)).collect();
