@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) process: u32,
     /// Which boot of the machine this is.
     pub(crate) boot: u32,
+    /// It has no power, or just boots.
+    pub(crate) dark_until: Timestamp,
     /// The agent does nothing until then.
     pub(crate) paused_until: Timestamp,
     /// What has reached it since it stood still, in order.
@@ -141,6 +143,7 @@ impl Machine {
             node: None,
             process: 0,
             boot: 1,
+            dark_until: Timestamp::ZERO,
             paused_until: Timestamp::ZERO,
             unread: VecDeque::new(),
             is_gone: false,
@@ -201,7 +204,8 @@ impl Machine {
             if !matches!(container.state, State::Starting { .. }) {
                 return true;
             }
-            let is_up = has_come_through() && container.behaviour.can_start();
+            let is_lease_over = container.lease_until.is_some_and(|until| until <= now);
+            let is_up = has_come_through() && container.behaviour.can_start() && !is_lease_over;
             if is_up {
                 container.run(now);
             }
@@ -250,5 +254,40 @@ impl Machine {
     /// Containers that are there: on their way up or running.
     pub(crate) fn present(&self) -> impl Iterator<Item = (&TaskId, &Container)> {
         self.containers.iter().filter(|(_, container)| container.is_present())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kogge_model::id::RunId;
+    use kogge_model::task::TaskSpec;
+    use kogge_model::template::TaskTemplate;
+    use kogge_model::variables::Variables;
+
+    use super::*;
+
+    #[test]
+    fn what_comes_up_while_its_agent_dies_does_not_outlive_its_lease() {
+        let (over, now, later) = (Timestamp::from_secs(5), Timestamp::from_secs(6), Timestamp::from_secs(7));
+        for (lease_until, lives) in
+            [(None, true), (Some(later), true), (Some(now), false), (Some(over), false)]
+        {
+            let task = TaskId::new("single");
+            let spec = TaskSpec {
+                task: task.clone(),
+                instance: None,
+                template: Arc::new(TaskTemplate::default()),
+                resources: Resources::default(),
+                ports: vec![],
+                env: Variables::default(),
+            };
+            let mut machine = Machine::new(0, Size::Ample);
+            let container = Container { lease_until, ..Container::new(RunId(1), Arc::new(spec)) };
+            machine.containers.insert(task.clone(), container);
+            machine.crash_agent(now, || true);
+            assert_eq!(machine.containers.contains_key(&task), lives, "{lease_until:?}");
+        }
     }
 }

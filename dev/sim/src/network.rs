@@ -22,7 +22,7 @@ impl Weather {
 
 /// No message is later than this. The cores conclude nothing from a registration that leaves a task out before this
 /// time is over.
-const LONGEST_DELAY_MS: u64 = 3_000;
+pub(crate) const LONGEST_DELAY_MS: u64 = 3_000;
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

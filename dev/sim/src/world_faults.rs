@@ -7,11 +7,14 @@ use kogge_model::task::Exit;
 use kogge_node as node;
 
 use crate::faults::{self, Fault};
-use crate::network::Way;
+use crate::network::{LONGEST_DELAY_MS, Way};
 use crate::world::{Event, World, note};
 
 /// Longer than any run.
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
+
+/// No machine is back from a loss of power earlier: what its agent said before has arrived by then, or never will.
+const SHORTEST_BOOT: Duration = Duration::from_millis(LONGEST_DELAY_MS + 1);
 
 /// Until somebody looks after a machine that is gone, at most.
 const LONGEST_UNSEEN_MS: u64 = 120_000;
@@ -45,6 +48,7 @@ impl World {
                         self.checks.forgive(&task);
                     }
                 }
+                self.machines[machine].dark_until = self.now.plus(SHORTEST_BOOT);
                 self.schedule.at(self.now.plus(down), Event::BootAgent { machine });
             }
             Fault::Gone { machine } => self.lose_machine(machine),
@@ -124,9 +128,11 @@ impl World {
         note!(self, "people and faults rest");
         self.is_troubled = false;
         self.network.mend();
+        let soon = self.now.plus(Duration::from_millis(50));
         for machine in 0..self.machines.len() {
-            self.schedule.at(self.now.plus(Duration::from_millis(50)), Event::BootAgent { machine });
+            let at = soon.max(self.machines[machine].dark_until);
+            self.schedule.at(at, Event::BootAgent { machine });
         }
-        self.schedule.at(self.now.plus(Duration::from_millis(50)), Event::BootServer);
+        self.schedule.at(soon, Event::BootServer);
     }
 }
