@@ -17,11 +17,13 @@ pub struct NodeConfig {
     pub heartbeat: Duration,
     /// A task that starts is told of after this long, unless it runs by then: most do, and one word is enough.
     pub tell_start_after: Duration,
-    /// First wait for an answer before a message is sent again; doubles up to [`NodeConfig::resend_max`], for updates
-    /// up to [`NodeConfig::update_resend_max`].
-    pub resend_first: Duration,
+    /// First wait for an answer before a registration is sent again; doubles up to [`NodeConfig::register_max`]. It is
+    /// long, and a leader that has just begun hears thousands of them.
+    pub register_first: Duration,
     /// Longest wait for an answer to a registration: until then there is no other sign of life.
-    pub resend_max: Duration,
+    pub register_max: Duration,
+    /// First wait for an answer before an update is sent again; doubles up to [`NodeConfig::update_resend_max`].
+    pub resend_first: Duration,
     /// Longest wait for the answer to an update. A link that stands loses only what finds no room, and a new registration
     /// says everything again: what is not answered waits in a server that has much to do, and more of it does not help.
     pub update_resend_max: Duration,
@@ -45,8 +47,9 @@ impl NodeConfig {
             max_starting: 16,
             heartbeat: Duration::from_secs(1),
             tell_start_after: Duration::from_millis(100),
+            register_first: Duration::from_secs(3),
+            register_max: Duration::from_secs(5),
             resend_first: Duration::from_secs(1),
-            resend_max: Duration::from_secs(5),
             update_resend_max: Duration::from_secs(30),
             kill_again: Duration::from_secs(2),
             kept_ended: 100,

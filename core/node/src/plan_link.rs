@@ -44,7 +44,7 @@ impl Link {
 
 impl Node {
     pub(crate) fn connect(&mut self, now: Timestamp) {
-        self.link = Link::Registering { due: now, wait: self.config.resend_first };
+        self.link = Link::Registering { due: now, wait: self.config.register_first };
     }
 
     /// Whoever listens now may not know this agent, and is not made to ask: thousands of agents come at once to a new
@@ -123,7 +123,7 @@ impl Node {
         match &mut self.link {
             Link::Registering { due, wait } if *due <= now => {
                 *due = now.plus(self.chance.sends.shorten(*wait));
-                *wait = (*wait * 2).min(self.config.resend_max);
+                *wait = (*wait * 2).min(self.config.register_max);
                 effects.push(Effect::Send(self.registration()));
             }
             Link::Registered { heartbeat_due } if *heartbeat_due <= now => {

@@ -61,6 +61,13 @@ fn outage(chance: &mut Chance) -> Duration {
     }
 }
 
+/// What single copies have to fear: an agent that stands still while words are under way to it, and wakes cut off.
+pub(crate) fn stall(chance: &mut Chance, machines: usize) -> [Fault; 2] {
+    let machine = chance.index(machines);
+    let (pause, time) = (chance.millis(1_000, 8_000), chance.millis(15_000, 40_000));
+    [Fault::AgentPause { machine, pause }, Fault::Cut { machine, way: None, time }]
+}
+
 pub(crate) fn draw(chance: &mut Chance, machines: usize) -> Fault {
     let machine = chance.index(machines);
     match chance.below(24) {

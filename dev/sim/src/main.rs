@@ -24,6 +24,9 @@ struct Options {
     /// Lines of a failing run to show
     #[arg(long, default_value_t = 120)]
     lines: usize,
+    /// Services are single copies only, and most words are late
+    #[arg(long)]
+    single: bool,
     /// Measure placing instead: 50,000 tasks with a constraint each on 5,000 agents, as JSON
     #[arg(long)]
     placing: bool,
@@ -65,7 +68,8 @@ fn main() -> ExitCode {
 fn run_seeds(options: &Options) -> ExitCode {
     let mut failed = 0u64;
     for seed in options.from..options.from.saturating_add(options.seeds) {
-        match kogge_sim::run(&Scenario::draw(seed), Trick::None) {
+        let scenario = if options.single { Scenario::of_single_copies(seed) } else { Scenario::draw(seed) };
+        match kogge_sim::run(&scenario, Trick::None) {
             Ok(tally) => println!("seed {seed}: {tally:?}"),
             Err(failure) => {
                 failed += 1;

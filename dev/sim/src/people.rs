@@ -36,7 +36,7 @@ pub(crate) fn command(
     let id = service_id(chance.index(scenario.services));
     let Some(now) = tree.get(&id) else {
         let behaviour = if chance.is(100) { bad(chance) } else { good(chance) };
-        let spec = spec(chance, behaviour, scenario.is_tight);
+        let spec = spec(chance, behaviour, scenario);
         return (format!("create {id} × {} {behaviour:?}", spec.instances), one(id, Some(spec)));
     };
     let mut spec = (**now).clone();
@@ -110,7 +110,7 @@ fn behave(spec: &mut ServiceSpec, behaviour: Behaviour) {
     spec.template.command = Some(behaviour.command());
 }
 
-fn spec(chance: &mut Chance, behaviour: Behaviour, is_tight: bool) -> ServiceSpec {
+fn spec(chance: &mut Chance, behaviour: Behaviour, scenario: &Scenario) -> ServiceSpec {
     let ports = chance.index(3);
     let template = TaskTemplate {
         limits: Limits {
@@ -134,7 +134,7 @@ fn spec(chance: &mut Chance, behaviour: Behaviour, is_tight: bool) -> ServiceSpe
     match chance.below(8) {
         0 => spec.constraints = vec![Constraint::Spread { key: "zone".into() }],
         // Where room is scarce, whoever has somewhere else to go may sit where these alone could go: nobody makes way.
-        _ if is_tight => {}
+        _ if scenario.is_tight => {}
         1 => spec.constraints = vec![Constraint::IsNot { key: "zone".into(), value: "c".into() }],
         2 => {
             spec.constraints = vec![Constraint::Unique { key: "agent".into() }];
@@ -143,7 +143,7 @@ fn spec(chance: &mut Chance, behaviour: Behaviour, is_tight: bool) -> ServiceSpe
         }
         _ => {}
     }
-    if chance.is(250) {
+    if chance.is(250) || scenario.is_single {
         spec.instances = 1;
         spec.template.lease_ms = Some(SHORTEST_LEASE_MS + chance.below(6_000));
     }

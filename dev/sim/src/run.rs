@@ -24,6 +24,8 @@ const SHOWN: usize = 120;
 pub struct Failure {
     /// Which seed.
     pub seed: u64,
+    /// It was one of single copies alone.
+    pub is_single: bool,
     /// What did not hold; the first word names the checker.
     pub complaint: String,
     /// The last things that happened.
@@ -46,7 +48,8 @@ impl Failure {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "seed {}: {}", self.seed, self.complaint)?;
-        write!(out, "repeat with: cargo run -rp kogge-sim -- --from {} --seeds 1", self.seed)
+        let kind = if self.is_single { " --single" } else { "" };
+        write!(out, "repeat with: cargo run -rp kogge-sim -- --from {} --seeds 1{kind}", self.seed)
     }
 }
 
@@ -64,7 +67,8 @@ pub fn run(scenario: &Scenario, trick: Trick) -> Result<Tally, Box<Failure>> {
     match complaint {
         None => Ok(tally),
         Some(complaint) => {
-            Err(Box::new(Failure { seed: scenario.seed, complaint, trace: world.trace.tail(KEPT) }))
+            let (seed, is_single) = (scenario.seed, scenario.is_single);
+            Err(Box::new(Failure { seed, is_single, complaint, trace: world.trace.tail(KEPT) }))
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Scenario {
     pub(crate) services: usize,
     /// Machines have little more than what is needed.
     pub(crate) is_tight: bool,
+    /// Every service is a single copy.
+    pub(crate) is_single: bool,
     /// People and faults act for this long.
     pub(crate) trouble: Duration,
     /// Between two commands, on average.
@@ -59,6 +61,7 @@ impl Scenario {
         Self {
             seed,
             is_tight,
+            is_single: false,
             machines: 2 + chance.index(5),
             services: 1 + chance.index(if is_tight { 2 } else { 4 }),
             trouble: Duration::from_secs(60 + chance.below(180)),
@@ -71,6 +74,22 @@ impl Scenario {
                 _ => chance.below(8),
             },
             amnesia: chance.is(300).then(|| all[chance.index(all.len())]),
+        }
+    }
+    /// Single copies alone, which live for a while, on a wire on which most words are late, among faults that never rest.
+    #[must_use]
+    pub fn of_single_copies(seed: u64) -> Self {
+        let mut chance = Chance::new(seed, Purpose::Scenario);
+        Self {
+            is_tight: false,
+            is_single: true,
+            machines: 3 + chance.index(4),
+            services: 4,
+            trouble: Duration::from_secs(240),
+            command_every: Duration::from_secs(20 + chance.below(60)),
+            fault_every: Some(Duration::from_secs(2 + chance.below(8))),
+            weather: Weather { lost: chance.below(200), repeated: 100, late: 400 + chance.below(500) },
+            ..Self::draw(seed)
         }
     }
 }

@@ -26,7 +26,11 @@ impl World {
         let mean = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
         let next = self.chances.faults.millis(0, mean * 2);
         self.schedule.at(self.now.plus(next), Event::Fault);
-        let fault = faults::draw(&mut self.chances.faults, self.machines.len());
+        let (chance, machines) = (&mut self.chances.faults, self.machines.len());
+        if self.scenario.is_single && chance.is(300) {
+            return faults::stall(chance, machines).into_iter().for_each(|fault| self.suffer(fault));
+        }
+        let fault = faults::draw(chance, machines);
         self.suffer(fault);
     }
 

@@ -185,7 +185,9 @@ impl World {
     fn signal(&mut self, index: usize, task: &TaskId, signal: StopSignal) {
         let is_untouchable = self.untouchable.contains(task) && !self.has_moved(task);
         let Some(container) = self.machines[index].containers.get_mut(task) else { return };
-        if is_untouchable {
+        // Whose lease is over ends for that, as its owner asked for.
+        let is_lease_over = container.lease_until.is_some_and(|until| until <= self.now);
+        if is_untouchable && !is_lease_over {
             self.checks.killed_by_absence(task);
         }
         if !container.is_running() || !container.has_shim {

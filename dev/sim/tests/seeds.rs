@@ -1,12 +1,13 @@
-//! The seeds that every change has to survive. More by hand: `cargo run -rp kogge-sim -- --seeds N --from S`.
+//! The seeds that every change has to survive. More by hand: `cargo run -rp kogge-sim -- --seeds N --from S`,
+//! with `--single` for single copies alone.
 
 use kogge_sim::{Scenario, Trick, run};
 
 const SEEDS: u64 = 400;
 
-fn survive(seeds: impl Iterator<Item = u64>) {
-    for seed in seeds {
-        if let Err(failure) = run(&Scenario::draw(seed), Trick::None) {
+fn survive(scenarios: impl Iterator<Item = Scenario>) {
+    for scenario in scenarios {
+        if let Err(failure) = run(&scenario, Trick::None) {
             panic!("{failure}");
         }
     }
@@ -14,12 +15,17 @@ fn survive(seeds: impl Iterator<Item = u64>) {
 
 #[test]
 fn clusters_settle_and_nothing_is_lost_doubled_or_over_committed() {
-    survive((0..SEEDS).step_by(2));
+    survive((0..SEEDS).step_by(2).map(Scenario::draw));
 }
 
 #[test]
 fn the_other_half_of_the_seeds_does_too() {
-    survive((1..SEEDS).step_by(2));
+    survive((1..SEEDS).step_by(2).map(Scenario::draw));
+}
+
+#[test]
+fn g9_single_copies_stay_single_though_their_agents_stand_still_and_wake_cut_off() {
+    survive((0..SEEDS).map(Scenario::of_single_copies));
 }
 
 #[test]

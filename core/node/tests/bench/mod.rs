@@ -88,6 +88,7 @@ fn config(boot: u32, tell_start_after: Duration) -> NodeConfig {
         max_starting: 2,
         kept_ended: 2,
         tell_start_after,
+        register_first: Duration::from_millis(200),
         resend_first: Duration::from_millis(200),
         ..NodeConfig::new(info(), format!("boot-{boot}"))
     }
