@@ -1,5 +1,6 @@
 //! Signals of the shim itself, and the ends of its children: the task, execs, helpers, orphans.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use kogge_host::clock;
@@ -11,6 +12,7 @@ use super::connection::Pending;
 use super::ending::{exit_of, verdict};
 use super::supervisor::{Supervisor, Task};
 use super::tenancy::Tenancy;
+use crate::cgroup::Cgroup;
 use crate::protocol::{Answer, EndedTask, PROTOCOL_VERSION};
 use crate::sys;
 
@@ -19,6 +21,12 @@ const MAX_EARLY: usize = 1_024;
 
 /// How long a task may take to end by itself when the machine shuts down and tells its shim to end.
 const TERMINATE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long children that were killed are waited for: they may hang in the kernel, and die when that lets them.
+const DYING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at who is left.
+const DYING_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Between two attempts to write `exit.json` on a disk in trouble.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -122,4 +130,26 @@ fn peek() -> Option<WaitStatus> {
 /// Reaps a helper, and nobody else.
 fn reap_only(helper: Pid) {
     let _ = waitid(Id::Pid(helper), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
+}
+
+/// Kills whoever sets the task up, the task if it runs already, and all they have started: orphans come to the shim.
+pub(super) fn end_all_children(cgroup: &Cgroup) {
+    let deadline = Instant::now() + DYING_PATIENCE;
+    while Instant::now() < deadline {
+        let _ = cgroup.kill_all();
+        for child in children() {
+            let _ = sys::signal_child(child, Signal::SIGKILL as i32);
+        }
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(_) => return,
+            Ok(WaitStatus::StillAlive) => std::thread::sleep(DYING_INTERVAL),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// The shim's own, who cannot be somebody else before they are reaped (proc_pid_task(5)).
+fn children() -> Vec<Pid> {
+    let text = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
 }

@@ -7,6 +7,7 @@ use kogge_host::clock;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 
+use super::children::end_all_children;
 use super::connection::Pending;
 use super::exec::{Exec, ExecStage, plan_joining};
 use super::helper::Helper;
@@ -121,17 +122,24 @@ impl Supervisor {
     }
 
     /// Ends a single-copy task in time, whoever else is there to do it.
-    pub(super) fn keep_lease(&mut self) {
+    ///
+    /// # Errors
+    /// When its lease is over before it was started: nobody is left then who could start it.
+    pub(super) fn keep_lease(&mut self) -> Result<(), String> {
         if matches!(self.task, Task::Ended(_)) {
-            return;
+            return Ok(());
         }
-        let Some(eviction) = self.tenancy.as_mut().and_then(Tenancy::due) else { return };
+        let Some(eviction) = self.tenancy.as_mut().and_then(Tenancy::due) else { return Ok(()) };
         match (eviction, &self.task) {
             (Eviction::Ask, Task::Running { pid, .. }) => {
                 self.asked_signal = Some(Signal::SIGTERM as i32);
                 let _ = sys::signal_child(*pid, Signal::SIGTERM as i32);
             }
             (Eviction::Ask, Task::Starting(_) | Task::Ended(_)) => {}
+            (Eviction::Kill, Task::Starting(_)) => {
+                end_all_children(&self.cgroup);
+                return Err("its lease was over before it was started".to_owned());
+            }
             (Eviction::Kill, _) => {
                 self.asked_signal = Some(Signal::SIGKILL as i32);
                 let _ = self.cgroup.kill_all();
@@ -141,6 +149,7 @@ impl Supervisor {
                 }
             }
         }
+        Ok(())
     }
 
     fn stats(&self) -> Result<TaskStats, Failure> {

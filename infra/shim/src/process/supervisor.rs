@@ -196,7 +196,7 @@ impl Supervisor {
 
     /// Everything that is due by time or by what has just happened.
     fn keep_time(&mut self, now: Instant) -> Result<(), String> {
-        self.keep_lease();
+        self.keep_lease()?;
         self.logs.flush_late(now);
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;

@@ -1,11 +1,13 @@
 //! A single-copy task is dead when its lease is over, whoever is there to see it (G9).
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use kogge_host::clock::since_boot;
 use kogge_model::task::Exit;
-use kogge_shim::client::{ClientError, destroy};
-use kogge_shim::config::LeaseTerms;
+use kogge_shim::client::{ClientError, SpawnError, destroy};
+use kogge_shim::config::{EngineKind, LeaseTerms};
 use kogge_shim::protocol::Fault;
 
 use crate::fixture::Fixture;
@@ -81,6 +83,35 @@ fn g9_a_task_lives_while_it_is_renewed_and_its_end_is_not_taken_back() {
         client.wait().await.unwrap()
     });
     assert!(ended.is_lease_over && at(Duration::ZERO) <= until_ms);
+}
+
+/// As on a machine that is very slow at one step: it goes on with it long after the lease.
+fn slow_runc(fixture: &Fixture, step: &str) -> PathBuf {
+    let (tool, mark) = (fixture.root().join("slow-runc"), fixture.root().join("slow"));
+    let mark = mark.display();
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *\" {step} \"*) touch {mark}; sleep 20;; esac\nexec /usr/sbin/runc \"$@\"\n"
+    );
+    // Written by another process: one that this one has open could not be run where a test forks meanwhile.
+    let mut writer = Command::new("sh");
+    writer.args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script]).arg(&tool);
+    assert!(writer.status().unwrap().success());
+    tool
+}
+
+#[test]
+fn g9_a_task_whose_lease_is_over_before_it_is_started_never_runs() {
+    for slow in ["create", "start"] {
+        let (mut fixture, until_ms) = leased("echo it ran; sleep 1000");
+        fixture.config.engine = EngineKind::Runc { path: slow_runc(&fixture, slow) };
+        let Err(SpawnError::Refused(text)) = fixture.try_start() else {
+            panic!("it was started, slow {slow}")
+        };
+        assert_eq!(text, "its lease was over before it was started", "slow {slow}");
+        assert!(fixture.root().join("slow").exists(), "it was at that step, slow {slow}");
+        assert!(at(Duration::ZERO) <= until_ms, "it is given up before its lease is over, slow {slow}");
+        assert_eq!(fixture.log(), "", "slow {slow}");
+    }
 }
 
 #[test]
