@@ -2,7 +2,7 @@
 
 use kogge_model::id::FrameworkId;
 use kogge_model::reason::Reason;
-use kogge_model::scheduler::{Call, Event, FrameworkInfo};
+use kogge_model::scheduler::{Call, Event, FrameworkInfo, KnownUpdate};
 
 use crate::effect::{Effect, Effects};
 use crate::framework::Framework;
@@ -13,9 +13,36 @@ use crate::timer::Timer;
 impl Kernel {
     /// A framework wants to be served, for the first time or again.
     pub(crate) fn subscribe(&mut self, id: &FrameworkId, info: FrameworkInfo, effects: &mut Effects) {
+        if !self.connect(id, info, effects) {
+            return;
+        }
+        for (_, task) in &self.frameworks[id].tasks {
+            let task = &self.tasks[task];
+            if task.owes_acknowledgement() {
+                effects.push(Effect::to_framework(id, Event::Update(task.record.status.clone())));
+            }
+        }
+    }
+
+    /// A framework wants to be served, and knows much already: of a hundred thousand tasks next to nothing is news.
+    pub(crate) fn resume(
+        &mut self,
+        id: &FrameworkId,
+        info: FrameworkInfo,
+        known: &[KnownUpdate],
+        effects: &mut Effects,
+    ) {
+        if self.connect(id, info, effects) {
+            self.reconcile_all(id, known, effects);
+        }
+    }
+
+    /// Tells whether it is served from now on.
+    fn connect(&mut self, id: &FrameworkId, info: FrameworkInfo, effects: &mut Effects) -> bool {
         if let Some(reason) = self.reason_against(id, &info) {
             let call = "subscribe".to_owned();
-            return effects.push(Effect::to_framework(id, Event::Refused { call, reason }));
+            effects.push(Effect::to_framework(id, Event::Refused { call, reason }));
+            return false;
         }
         let is_new = !self.frameworks.contains_key(id);
         let known = self.frameworks.entry(id.clone()).or_insert_with(|| Framework::new(info.clone()));
@@ -31,13 +58,8 @@ impl Kernel {
         effects.push(Effect::to_framework(id, Event::Subscribed(id.clone())));
         effects.push(Effect::to_framework(id, self.inverse_offers()));
         self.rescind(offers, effects);
-        for (_, task) in &self.frameworks[id].tasks {
-            let task = &self.tasks[task];
-            if task.owes_acknowledgement() {
-                effects.push(Effect::to_framework(id, Event::Update(task.record.status.clone())));
-            }
-        }
         self.to_offer.extend(self.agents.keys().cloned());
+        true
     }
 
     fn reason_against(&self, id: &FrameworkId, info: &FrameworkInfo) -> Option<Reason> {
@@ -115,14 +137,14 @@ impl Kernel {
 
 const fn word(call: &Call) -> &'static str {
     match call {
-        Call::Subscribe(_) => "subscribe",
+        Call::Subscribe(_) | Call::Resume { .. } => "subscribe",
         Call::Accept { .. } => "accept",
         Call::Decline { .. } => "decline",
         Call::Revive => "revive",
         Call::Suppress => "suppress",
         Call::Kill { .. } => "kill",
         Call::Acknowledge { .. } | Call::AcknowledgeAll(_) => "acknowledge",
-        Call::Reconcile(_) | Call::ReconcileAll(_) => "reconcile",
+        Call::Reconcile(_) => "reconcile",
         Call::Teardown => "teardown",
     }
 }

@@ -202,14 +202,16 @@ impl Kernel {
     }
 
     fn obey(&mut self, framework: &FrameworkId, call: Call, effects: &mut Effects) {
-        if let Call::Subscribe(info) = call {
-            return self.subscribe(framework, info, effects);
-        }
+        let call = match call {
+            Call::Subscribe(info) => return self.subscribe(framework, info, effects),
+            Call::Resume { info, known } => return self.resume(framework, info, &known, effects),
+            call => call,
+        };
         if !self.frameworks.get(framework).is_some_and(|known| known.is_connected && !known.is_ending) {
             return self.refuse(framework, &call, "the framework is not subscribed".into(), effects);
         }
         match call {
-            Call::Subscribe(_) => unreachable!("handled above"),
+            Call::Subscribe(_) | Call::Resume { .. } => unreachable!("handled above"),
             Call::Accept { offers, launches, refuse } => {
                 self.accept(framework, &offers, launches, refuse, effects);
             }
@@ -224,7 +226,6 @@ impl Kernel {
                 }
             }
             Call::Reconcile(tasks) => self.reconcile(framework, &tasks, effects),
-            Call::ReconcileAll(tasks) => self.reconcile_all(framework, &tasks, effects),
             Call::Teardown => self.tear_down(framework, effects),
         }
     }

@@ -186,10 +186,10 @@ fn reconciling_all_tells_each_task_once_and_those_that_are_gone() {
     let mut world = with_task();
     world.status("m", "t", 1, running());
     world.forget_words();
-    world.call("a", Call::ReconcileAll(vec![nothing_of("t"), nothing_of("gone")]));
+    world.resume("a", vec![nothing_of("t"), nothing_of("gone")]);
     assert_eq!(world.updates("a"), [("t".to_owned(), 1, "running"), ("gone".to_owned(), 0, "lost")]);
     world.subscribe("b");
-    world.call("b", Call::ReconcileAll(vec![nothing_of("t")]));
+    world.resume("b", vec![nothing_of("t")]);
     assert_eq!(world.updates("b"), [("t".to_owned(), 0, "lost")], "it is none of theirs");
 }
 
@@ -205,11 +205,11 @@ fn what_a_framework_knows_already_is_not_told_again_and_counts_as_acknowledged()
         (known(1, RunId(status.run.0 + 1)), "another launch"),
         (nothing_of("t"), "nothing"),
     ] {
-        world.call("a", Call::ReconcileAll(vec![known]));
+        world.resume("a", vec![known]);
         assert_eq!(world.updates("a"), [("t".to_owned(), 1, "running")], "who knows {why} is told");
         world.forget_words();
     }
-    world.call("a", Call::ReconcileAll(vec![known(1, status.run)]));
+    world.resume("a", vec![known(1, status.run)]);
     assert_eq!(world.updates("a"), []);
     assert_eq!(world.count("m", "acknowledge t 1"), 1);
 }
@@ -221,7 +221,7 @@ fn an_end_that_is_known_is_settled_and_forgotten() {
     let run = world.kernel.view().task(&task("t")).unwrap().status.run;
     let known = KnownUpdate { task: task("t"), run: Some(run), sequence: 1 };
     world.forget_words();
-    world.call("a", Call::ReconcileAll(vec![known]));
+    world.resume("a", vec![known]);
     assert_eq!((world.updates("a"), world.count("m", "acknowledge t 1")), (vec![], 1));
     assert!(world.kernel.view().task(&task("t")).is_none());
 }

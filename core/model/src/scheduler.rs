@@ -53,8 +53,16 @@ pub struct FrameworkInfo {
 /// What a framework asks of the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// Be offered resources and told of updates.
+    /// Be offered resources and told of updates, first of all that were not acknowledged.
     Subscribe(FrameworkInfo),
+    /// The same, by one that remembers: instead it is told the state of all its tasks, each once, and of those that it
+    /// knows, should they be none of them; but not what it knows already, which counts as acknowledged.
+    Resume {
+        /// Who it is.
+        info: FrameworkInfo,
+        /// What it remembers.
+        known: Vec<KnownUpdate>,
+    },
     /// Launch tasks on offers, which must all be of one agent; what is left of them is declined with `refuse`.
     Accept {
         /// Offers of one agent.
@@ -95,9 +103,6 @@ pub enum Call {
     AcknowledgeAll(Vec<(TaskId, u64)>),
     /// Tell the state of these tasks again; empty means all of this framework.
     Reconcile(Vec<TaskId>),
-    /// Tell the state of all tasks of this framework again, each once, and of these, should they be none of them; but
-    /// not what is known already, which counts as acknowledged.
-    ReconcileAll(Vec<KnownUpdate>),
     /// End the framework with all its tasks.
     Teardown,
 }

@@ -34,12 +34,11 @@ impl Services {
         }
     }
 
-    /// The subscription stands: what was said last may never have arrived, and much may have happened since.
+    /// The subscription stands: what was said last may never have arrived. What has happened since is told now.
     fn resume(&mut self, now: Timestamp, effects: &mut Effects) {
         self.interest = Interest::Wanting;
         self.is_revival_due = true;
         self.want_balance(now);
-        effects.push(Effect::Call(Call::ReconcileAll(self.known_updates())));
         for instance in self.services.values().flat_map(|service| service.instances.values()) {
             if let Phase::Killing { attempt, reason, .. } = &instance.phase {
                 effects.push(kill_call(&attempt.task, reason));
@@ -48,7 +47,7 @@ impl Services {
     }
 
     /// What is known of each task, so that only what is news has to be told: of a hundred thousand it is next to nothing.
-    fn known_updates(&self) -> Vec<KnownUpdate> {
+    pub(crate) fn known_updates(&self) -> Vec<KnownUpdate> {
         let known = self.tasks.iter().map(|(task, id)| {
             let attempt =
                 self.services.get(&id.service).and_then(|service| service.instance(id.number)?.attempt());

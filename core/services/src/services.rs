@@ -161,7 +161,8 @@ impl Services {
         match input {
             Input::Connected => {
                 self.interest = Interest::Subscribing;
-                effects.push(Effect::Call(Call::Subscribe(self.config.framework.clone())));
+                let (info, known) = (self.config.framework.clone(), self.known_updates());
+                effects.push(Effect::Call(Call::Resume { info, known }));
             }
             Input::Desired { revision, change } => self.hear_desired(now, revision, change, effects),
             Input::FromKernel(event) => self.hear_event(now, event, effects),

@@ -12,7 +12,7 @@ use kogge_model::id::{AgentId, ClusterId, FrameworkId, OfferId, RunId, TaskId, T
 use kogge_model::link::{FromAgent, ToAgent, ToControl};
 use kogge_model::port::{Port, PortSet};
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
-use kogge_model::scheduler::{Call, Event, FrameworkInfo, Offer};
+use kogge_model::scheduler::{Call, Event, FrameworkInfo, KnownUpdate, Offer};
 use kogge_model::task::{Ended, Outcome, PortBinding, Running, TaskSpec, TaskState, TaskStatus};
 use kogge_model::template::TaskTemplate;
 use kogge_model::time::Timestamp;
@@ -180,6 +180,13 @@ impl World {
             framework,
             Call::Subscribe(FrameworkInfo { framework: fw(framework), name, weight_millis, failover_ms }),
         );
+    }
+
+    /// It comes back and remembers `known`.
+    pub fn resume(&mut self, framework: &str, known: Vec<KnownUpdate>) {
+        let name = framework.to_owned();
+        let info = FrameworkInfo { framework: fw(framework), name, weight_millis: 1000, failover_ms: 60_000 };
+        self.call(framework, Call::Resume { info, known });
     }
 
     pub fn say(&mut self, name: &str, body: ToControl) {

@@ -148,12 +148,14 @@ impl Kernel {
     }
 
     pub fn obey(&mut self, now: Timestamp, call: Call) {
-        assert!(self.is_subscribed || matches!(call, Call::Subscribe(_)), "{call:?} without a subscription");
+        assert!(self.is_subscribed || matches!(call, Call::Resume { .. }), "{call:?} without a subscription");
         match call {
-            Call::Subscribe(info) => {
+            Call::Subscribe(_) => panic!("services remember"),
+            Call::Resume { info, known } => {
                 (self.is_subscribed, self.is_suppressed) = (true, false);
                 self.events.push_back(Event::Subscribed(FrameworkId::new(info.name)));
                 self.events.push_back(self.inverse_offers());
+                self.reconcile_all(now, known);
             }
             Call::Accept { offers, launches, refuse } => {
                 let agent =
@@ -186,7 +188,6 @@ impl Kernel {
                 }
             }
             Call::Reconcile(tasks) => self.reconcile(now, &tasks),
-            Call::ReconcileAll(known) => self.reconcile_all(now, known),
             Call::Teardown => panic!("services never end their framework"),
         }
     }

@@ -222,7 +222,7 @@ pub(super) fn tell(effect: &Effect) -> Option<String> {
         }
         Effect::Call(Call::Revive) => "kernel ◀ revive".to_owned(),
         Effect::Call(Call::Suppress) => "kernel ◀ suppress".to_owned(),
-        Effect::Call(Call::ReconcileAll(tasks)) => format!("kernel ◀ reconcile all and {}", tasks.len()),
+        Effect::Call(Call::Resume { known, .. }) => format!("kernel ◀ resume with {}", known.len()),
         Effect::Call(Call::Reconcile(tasks)) => format!("kernel ◀ reconcile {}", tasks.len()),
         Effect::Explain(decision) => match decision.verb.as_str() {
             "wait" | "move" | "stay" | "adopt" | "report" | "ignore" | "refused" | "remove" => {

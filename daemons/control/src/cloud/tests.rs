@@ -2,11 +2,14 @@
 
 use kogge_model::agent::AgentInfo;
 use kogge_model::caller::Caller;
+use kogge_model::health::Health;
 use kogge_model::id::{ClusterId, Term};
 use kogge_model::link::ToControl;
 use kogge_model::resources::{Bytes, CpuMillis, Resources};
 use kogge_model::service::ServiceSpec;
+use kogge_model::task::{Running, TaskState, TaskStatus};
 use kogge_model::template::{Command, Limits, NetworkMode, TaskTemplate};
+use kogge_store::{Entry, Revision};
 
 use super::*;
 use crate::change::Wish;
@@ -181,4 +184,65 @@ fn whoever_waits_for_its_turn_is_not_without_a_place_however_long_rounds_take() 
         assert!(round.batch.len() < before + ROUND_OPS + 3 * 4_096, "{}", round.batch.len());
     }
     assert!(launched > 0 && !cloud.words.is_empty(), "{launched} were launched");
+}
+
+/// What `rounds` have saved, as the next leader finds it.
+fn saved(rounds: Vec<Round>) -> Image {
+    let mut image = Image::default();
+    let writes = rounds.into_iter().flat_map(|round| round.batch.into_writes());
+    for (revision, (key, value)) in (1..).map(Revision::new).zip(writes) {
+        let event = match value {
+            Some(value) => {
+                let (created, modified) = (revision, revision);
+                kogge_store::Event::Put(Entry { key, value, created, modified, version: 1, lease: None })
+            }
+            None => kogge_store::Event::Delete { key },
+        };
+        image.apply(revision, vec![event]);
+    }
+    image
+}
+
+/// That a task runs which was ordered, if `order` is such an order.
+fn runs((agent, order): (AgentId, ToAgent)) -> Option<FromAgent> {
+    let ToAgent::Launch { run, spec } = order else { return None };
+    let state = TaskState::Running(Running {
+        pid: 7,
+        started_at: NOW,
+        ip: [10, 0, 0, 1].into(),
+        health: Health::Healthy,
+    });
+    let task = spec.task.clone();
+    let status =
+        TaskStatus { task, run, agent: agent.clone(), sequence: 1, at: NOW, state, reason: "started".into() };
+    Some(FromAgent { agent, body: ToControl::Status(status) })
+}
+
+#[test]
+fn a_new_leader_tells_its_cores_nothing_again_that_their_records_say() {
+    let (mut cloud, service) = (with_agents(), "/default/one".parse().unwrap());
+    let mut round = Round::begin(NOW);
+    let wish_of = Wish { caller: Caller::local_operator(), message: "deploy".into(), is_plan: false };
+    cloud.change(&[wish(&service, 300)], &wish_of, &mut round).unwrap();
+    let mut all = rounds(&mut cloud, round);
+    let orders: Vec<_> = all.iter_mut().flat_map(|round| std::mem::take(&mut round.outbox)).collect();
+    let mut round = Round::begin(NOW);
+    orders.into_iter().filter_map(runs).for_each(|word| cloud.hear_agent(word, &mut round));
+    all.extend(rounds(&mut cloud, round));
+
+    let settings = Settings { term: Term(2), is_founder: false, ..cloud.settings };
+    let mut next = load::cloud(&saved(all), settings, NOW).unwrap();
+    let running = next.services.get(&service).unwrap().instances.values();
+    assert_eq!(running.filter(|one| one.attempt().is_some_and(|attempt| attempt.sequence == 1)).count(), 300);
+    let mut round = Round::begin(NOW);
+    next.ask_services(kogge_services::Input::Connected, &mut round);
+    while let Some(word) = next.words.pop_front() {
+        match word {
+            Word::ToKernel(input) => next.ask_kernel(input, &mut round),
+            Word::Event(Event::Update(status)) => panic!("told again: {status:?}"),
+            Word::Event(event) => {
+                next.ask_services(kogge_services::Input::of_events(vec![event]).remove(0), &mut round);
+            }
+        }
+    }
 }
