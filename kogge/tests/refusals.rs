@@ -74,7 +74,15 @@ fn g4_an_empty_state_beside_running_tasks_is_refused_and_no_task_is_touched() {
     let (state, aside) = (cloud.data().join("state"), cloud.data().join("state.aside"));
     std::fs::rename(&state, &aside).unwrap();
     let told = cloud.fails(&["up", "--detach", "--doors", "ephemeral"]);
+    assert!(told.contains("the state is empty, and this server is one of cluster"), "{told}");
+    let told = cloud.fails(&["state", "check"]);
+    assert!(told.contains("there is no state"), "nobody founds a cluster in it: {told}");
+    // An agent beside a server that knows no better refuses, too.
+    let (known, forgotten) = (cloud.data().join("cluster.json"), cloud.data().join("cluster.json.aside"));
+    std::fs::rename(&known, &forgotten).unwrap();
+    let told = cloud.fails(&["up", "--detach", "--doors", "ephemeral"]);
     assert!(told.contains("belongs to cluster"), "{told}");
+    std::fs::rename(&forgotten, &known).unwrap();
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::rename(&aside, &state).unwrap();
     cloud.start();

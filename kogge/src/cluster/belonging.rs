@@ -16,7 +16,7 @@ struct Document {
 
 /// What the data directory knows of it.
 #[derive(Debug)]
-pub(super) struct Belonging {
+pub(crate) struct Belonging {
     file: PathBuf,
     known: Option<Document>,
 }
@@ -26,7 +26,7 @@ impl Belonging {
     ///
     /// # Errors
     /// When the file cannot be read, or is damaged.
-    pub(super) fn find(file: &Path) -> Result<Self, Failure> {
+    pub(crate) fn find(file: &Path) -> Result<Self, Failure> {
         let known = match std::fs::read(file) {
             Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| {
                 Failure::new(format!("{} is damaged: {error}", file.display()))
@@ -39,12 +39,12 @@ impl Belonging {
     }
 
     /// The cluster, if a server of it ran here before.
-    pub(super) fn cluster(&self) -> Option<ClusterId> {
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
         self.known.as_ref().map(|known| known.cluster.clone())
     }
 
     /// From now on it belongs to this one. A server whose disk is full serves all the same.
-    pub(super) fn note(self, cluster: &ClusterId) {
+    pub(crate) fn note(self, cluster: &ClusterId) {
         let document = Document { cluster: cluster.clone() };
         if self.known.as_ref() == Some(&document) {
             return;

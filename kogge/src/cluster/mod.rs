@@ -18,6 +18,7 @@ mod server;
 
 pub(crate) use agent::run as run_agent;
 pub(crate) use agents_door::{AgentsDoor, Served};
+pub(crate) use belonging::Belonging;
 pub(crate) use join::run as join;
 pub(crate) use leave::run as leave;
 pub(crate) use server::run as run_server;

@@ -7,7 +7,7 @@ use kogge_cli::{Failure, Global};
 use kogge_client::{DEFAULT_DATA_DIR, DOORS_FILE};
 use kogge_model::digest::Digest;
 
-/// Kept by servers in their data directory.
+/// Kept by servers, `kogge up` among them, in their data directory.
 const CLUSTER_FILE: &str = "cluster.json";
 
 /// The directories of one cloud.

@@ -23,7 +23,7 @@ use super::{api, end};
 use crate::adapters::{
     self, AgentNetwork, AgentNotes, BuildImages, CloudDrains, CloudImages, CloudTasks, NoTunnels, PushedApps,
 };
-use crate::cluster::{AgentsDoor, Served};
+use crate::cluster::{AgentsDoor, Belonging, Served};
 use crate::process::Place;
 use crate::state::Engine;
 use crate::told::{failure, hinted};
@@ -91,13 +91,15 @@ impl Cloud {
             api: config.api_url.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let facts = facts(place, &view, server, true);
+        let belonging = Belonging::find(&place.cluster_file())?;
+        let facts = Facts { served: belonging.cluster(), ..facts(place, &view, server, true) };
         let control = kogge_control::start(config, Arc::clone(&store), ports, facts, &control_group)
             .await
             .map_err(|error| start_failure(&error, place))?;
         let stores = Stores { images: images.clone(), workers: Workers::new(WORKERS), peer: None };
         let link = wires.agent.expect("a cloud with an agent of its own has wires to it");
         let agent = start_agent(agent_config(args, place, own, &control), link, stores).await?;
+        belonging.note(control.cluster());
         tasks.bind(agent_id, agent.clone());
         let apps = PushedApps { control: control.clone(), images: images.clone() };
         let network = Arc::new(AgentNetwork(agent.clone()));
@@ -161,7 +163,7 @@ pub(crate) fn start_failure(error: &StartError, place: &Place) -> Failure {
 fn agent_config(args: &UpArgs, place: &Place, own: IpAddr, control: &Handle) -> AgentConfig {
     let mut config =
         AgentConfig::new(place.data.join("agent"), place.runtime().join("agent"), place.tag(), own);
-    // With an empty or foreign state this start is refused: absence of state is never an order to kill (G4).
+    // A state of another cluster than the agent's is refused: absence of state is never an order to kill (G4).
     config.cluster = Some(control.cluster().clone());
     config.name.clone_from(&args.name);
     config.attributes.extend(args.attributes.iter().cloned());
