@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use kogge_discovery::Discovery;
 use kogge_host::clock;
-use kogge_kernel::{Kernel, TaskRecord};
+use kogge_kernel::Kernel;
 use kogge_link::identity::{Authority, AuthorityError};
 use kogge_model::digest::Digest;
 use kogge_model::id::{ClusterId, Generation};
 use kogge_model::time::Timestamp;
 use kogge_revisions::{RestoreError, Tree};
-use kogge_services::{Instance, Services};
+use kogge_services::Services;
 use kogge_store::import::UNFINISHED;
 use kogge_store::{Commit, CommitError, Consistency, Entry, Guard, Key, ReadError, Store};
 use serde::de::DeserializeOwned;
@@ -146,14 +146,41 @@ pub(crate) fn operators(image: &Image) -> Result<Arc<Operators>, LoadError> {
     Ok(Arc::new(Operators::restore(image.records(keys::OPERATORS)?)))
 }
 
-/// Nearly all there is, read on two threads: whoever takes over is waited for.
-fn instances_and_tasks(image: &Image) -> Result<(Vec<Instance>, Vec<TaskRecord>), LoadError> {
+fn kernel(
+    image: &Image,
+    settings: &Settings,
+    now: Timestamp,
+    sharing: &Sharing,
+) -> Result<Kernel, LoadError> {
+    let records = kogge_kernel::Records {
+        agents: image.records(keys::AGENTS)?,
+        frameworks: image.records(keys::FRAMEWORKS)?,
+        tasks: image.records_with(keys::TASKS, |task| sharing.share_task(task))?,
+        highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
+    };
+    let config = kogge_kernel::Config {
+        is_founder: settings.is_founder,
+        ..kogge_kernel::Config::new(settings.cluster.clone(), settings.term)
+    };
+    Ok(Kernel::restore_at(now, Some(clock::since_boot()), config, records))
+}
+
+fn services(image: &Image, now: Timestamp, sharing: &Sharing) -> Result<Services, LoadError> {
+    let instances = image.records_with(keys::INSTANCES, |instance| sharing.share_instance(instance))?;
+    let records = kogge_services::Records { services: image.records(keys::SERVICES)?, instances };
+    // Task ids are drawn from it and never come again: each load needs another one.
+    let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;
+    Ok(Services::restore(now, kogge_services::Config::default(), seed, records)?)
+}
+
+/// Nearly all there is, each core on a thread of its own: whoever takes over is waited for.
+fn cores(image: &Image, settings: &Settings, now: Timestamp) -> Result<(Kernel, Services), LoadError> {
     let sharing = Sharing::default();
     std::thread::scope(|scope| {
-        let tasks = scope.spawn(|| image.records_with(keys::TASKS, |task| sharing.share_task(task)));
-        let instances = image.records_with(keys::INSTANCES, |instance| sharing.share_instance(instance));
-        let tasks = tasks.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((instances?, tasks?))
+        let kernel = scope.spawn(|| kernel(image, settings, now, &sharing));
+        let services = services(image, now, &sharing);
+        let kernel = kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((kernel?, services?))
     })
 }
 
@@ -162,26 +189,12 @@ pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result
     let config =
         kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
     let tree = tree(image, config)?;
-    let (instances, tasks) = instances_and_tasks(image)?;
-    let service_records = kogge_services::Records { services: image.records(keys::SERVICES)?, instances };
-    let kernel_records = kogge_kernel::Records {
-        agents: image.records(keys::AGENTS)?,
-        frameworks: image.records(keys::FRAMEWORKS)?,
-        tasks,
-        highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
-    };
-    let kernel_config = kogge_kernel::Config {
-        is_founder: settings.is_founder,
-        ..kogge_kernel::Config::new(settings.cluster.clone(), settings.term)
-    };
-    let services_config = kogge_services::Config::default();
-    // Task ids are drawn from it and never come again: each load needs another one.
-    let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;
+    let (kernel, services) = cores(image, &settings, now)?;
     Ok(Cloud {
-        framework: services_config.framework.framework.clone(),
+        framework: kogge_services::Config::default().framework.framework,
         tree,
-        services: Services::restore(now, services_config, seed, service_records)?,
-        kernel: Kernel::restore_at(now, Some(clock::since_boot()), kernel_config, kernel_records),
+        services,
+        kernel,
         // Terms grow by more than a leader makes tables, so whoever leads later goes on beyond them.
         discovery: Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS)),
         journal: Journal::restore(image.records(keys::DECISIONS)?),
