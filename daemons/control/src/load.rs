@@ -152,10 +152,11 @@ fn kernel(
     now: Timestamp,
     sharing: &Sharing,
 ) -> Result<Kernel, LoadError> {
+    let mut reader = sharing.reader();
     let records = kogge_kernel::Records {
         agents: image.records(keys::AGENTS)?,
         frameworks: image.records(keys::FRAMEWORKS)?,
-        tasks: image.records_with(keys::TASKS, |task| sharing.share_task(task))?,
+        tasks: image.records_with(keys::TASKS, |task| reader.share_task(task))?,
         highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
     };
     let config = kogge_kernel::Config {
@@ -166,7 +167,8 @@ fn kernel(
 }
 
 fn services(image: &Image, now: Timestamp, sharing: &Sharing) -> Result<Services, LoadError> {
-    let instances = image.records_with(keys::INSTANCES, |instance| sharing.share_instance(instance))?;
+    let mut reader = sharing.reader();
+    let instances = image.records_with(keys::INSTANCES, |instance| reader.share_instance(instance))?;
     let records = kogge_services::Records { services: image.records(keys::SERVICES)?, instances };
     // Task ids are drawn from it and never come again: each load needs another one.
     let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;

@@ -2,7 +2,7 @@
 //! once. For a hundred thousand instances the difference is hundreds of MiB.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kogge_kernel::TaskRecord;
 use kogge_model::attribute::Attributes;
@@ -18,9 +18,16 @@ const VARIANTS: usize = 8;
 #[derive(Debug)]
 struct Shared<K, T>(BTreeMap<K, Vec<Arc<T>>>);
 
-/// All that was seen so far. Records may be read on several threads.
+/// All that was seen so far, by several readers at once.
 #[derive(Debug, Default)]
 pub(crate) struct Sharing(Mutex<Seen>);
+
+/// One of the readers. What it has seen once it does not ask the others for again.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    own: Seen,
+    all: &'a Sharing,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -31,32 +38,71 @@ struct Seen {
 }
 
 impl Sharing {
-    pub(crate) fn share_instance(&self, instance: &mut Instance) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        share(&mut seen.services, &mut instance.id.service);
-        seen.templates.share(&instance.id.service, &mut instance.template);
-        if let Some(attempt) = instance.attempt_mut() {
-            share(&mut seen.agents, &mut attempt.agent);
-            seen.attributes.share(&attempt.agent, &mut attempt.attributes);
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        Reader { own: Seen::default(), all: self }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader<'_> {
+    pub(crate) fn share_instance(&mut self, instance: &mut Instance) {
+        self.share_service(&mut instance.id.service);
+        self.share_template(&instance.id.service, &mut instance.template);
+        let Some(attempt) = instance.attempt_mut() else { return };
+        self.share_agent(&mut attempt.agent);
+        if !self.own.attributes.find(&attempt.agent, &mut attempt.attributes) {
+            self.all.all().attributes.share(&attempt.agent, &mut attempt.attributes);
+            self.own.attributes.share(&attempt.agent, &mut attempt.attributes);
         }
     }
 
-    pub(crate) fn share_task(&self, task: &mut TaskRecord) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        share(&mut seen.agents, &mut task.status.agent);
+    pub(crate) fn share_task(&mut self, task: &mut TaskRecord) {
+        self.share_agent(&mut task.status.agent);
         let spec = Arc::make_mut(&mut task.spec);
         if let Some(InstanceId { service, .. }) = &mut spec.instance {
-            share(&mut seen.services, service);
-            seen.templates.share(service, &mut spec.template);
+            self.share_service(service);
+            self.share_template(service, &mut spec.template);
+        }
+    }
+
+    fn share_service(&mut self, service: &mut ServiceId) {
+        if !find(&self.own.services, service) {
+            share(&mut self.all.all().services, service);
+            share(&mut self.own.services, service);
+        }
+    }
+
+    fn share_agent(&mut self, agent: &mut AgentId) {
+        if !find(&self.own.agents, agent) {
+            share(&mut self.all.all().agents, agent);
+            share(&mut self.own.agents, agent);
+        }
+    }
+
+    fn share_template(&mut self, service: &ServiceId, template: &mut Arc<TaskTemplate>) {
+        if !self.own.templates.find(service, template) {
+            self.all.all().templates.share(service, template);
+            self.own.templates.share(service, template);
         }
     }
 }
 
-/// Puts the equal one that is known in place of `value`, if there is one.
+/// Puts the equal one that is known in place of `value`; tells whether there is one.
+fn find<T: Ord + Clone>(known: &BTreeSet<T>, value: &mut T) -> bool {
+    let same = known.get(value);
+    if let Some(same) = same {
+        value.clone_from(same);
+    }
+    same.is_some()
+}
+
+/// The same, and knows it from now on.
 fn share<T: Ord + Clone>(known: &mut BTreeSet<T>, value: &mut T) {
-    match known.get(value) {
-        Some(same) => value.clone_from(same),
-        None => drop(known.insert(value.clone())),
+    if !find(known, value) {
+        known.insert(value.clone());
     }
 }
 
@@ -67,16 +113,23 @@ impl<K, T> Default for Shared<K, T> {
 }
 
 impl<K: Ord + Clone, T: Eq> Shared<K, T> {
-    /// Puts the equal one that is known in place of `value`, if there is one.
+    /// Puts the equal one that is known in place of `value`; tells whether there is one.
+    fn find(&self, key: &K, value: &mut Arc<T>) -> bool {
+        let same = self.0.get(key).and_then(|known| known.iter().find(|known| *known == value));
+        if let Some(same) = same {
+            *value = Arc::clone(same);
+        }
+        same.is_some()
+    }
+
+    /// The same, and knows it from now on, unless there are too many.
     fn share(&mut self, key: &K, value: &mut Arc<T>) {
-        let Some(known) = self.0.get_mut(key) else {
-            self.0.insert(key.clone(), vec![Arc::clone(value)]);
+        if self.find(key, value) {
             return;
-        };
-        match known.iter().find(|known| *known == value) {
-            Some(same) => *value = Arc::clone(same),
-            None if known.len() < VARIANTS => known.push(Arc::clone(value)),
-            None => {}
+        }
+        let known = self.0.entry(key.clone()).or_default();
+        if known.len() < VARIANTS {
+            known.push(Arc::clone(value));
         }
     }
 }
@@ -101,5 +154,16 @@ mod tests {
         let mut elsewhere = template(1);
         templates.share(&"/prod/other".parse().unwrap(), &mut elsewhere);
         assert!(!Arc::ptr_eq(&elsewhere, &seen[0]));
+    }
+    #[test]
+    fn readers_share_with_each_other() {
+        let sharing = Sharing::default();
+        let (mut one, mut other) = (sharing.reader(), sharing.reader());
+        let service: ServiceId = "/prod/shop".parse().unwrap();
+        let (mut first, mut again, mut elsewhere) = (template(1), template(1), template(1));
+        one.share_template(&service, &mut first);
+        one.share_template(&service, &mut again);
+        other.share_template(&service, &mut elsewhere);
+        assert!(Arc::ptr_eq(&first, &again) && Arc::ptr_eq(&first, &elsewhere));
     }
 }
