@@ -100,7 +100,7 @@ impl Kernel {
 }
 
 /// What an agent should be told about a task, if it has not shown yet that it is at it.
-fn order_of(record: &TaskRecord) -> Option<ToAgent> {
+pub(crate) fn order_of(record: &TaskRecord) -> Option<ToAgent> {
     let run = record.status.run;
     let kill =
         |grace_ms, reason| Some(ToAgent::Kill { task: record.spec.task.clone(), run, grace_ms, reason });

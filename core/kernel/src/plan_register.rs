@@ -16,6 +16,7 @@ use kogge_model::task::TaskStatus;
 use crate::agent::{Agent, Phase, Stray};
 use crate::effect::{Effect, Effects};
 use crate::explain;
+use crate::plan_order::order_of;
 use crate::plan_status::acknowledgement;
 use crate::record::AgentRecord;
 use crate::rules::Rules;
@@ -110,16 +111,18 @@ impl Kernel {
         let id = info.agent.clone();
         self.admit(info, effects);
         let mentioned: BTreeSet<TaskId> = tasks.iter().map(|status| status.task.clone()).collect();
-        let (known, unknown): (Vec<_>, Vec<_>) =
-            tasks.into_iter().filter(|status| status.agent == id).partition(|status| {
-                self.tasks.get(&status.task).is_some_and(|task| task.record.status.run >= status.run)
-            });
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for status in tasks.into_iter().filter(|status| status.agent == id) {
+            match self.tasks.get_mut(&status.task).filter(|task| task.record.status.run >= status.run) {
+                // What its agent has no answer to yet it says again, now that it is registered, and hears it then.
+                Some(task) if task.is_known_already(&status) => task.missing_since = None,
+                Some(_) => known.push(status),
+                None => unknown.push(status),
+            }
+        }
         self.take_strays(&id, unknown, held, effects);
         for status in known {
-            // What its agent has no answer to yet it says again, now that it is registered, and hears it then.
-            if !self.is_known_already(&status) {
-                self.take_status(status, effects);
-            }
+            self.take_status(status, effects);
         }
         for task in self.agents[&id].tasks.clone() {
             self.compare(&id, &task, mentioned.contains(&task), effects);
@@ -175,7 +178,7 @@ impl Kernel {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let is_missing = !is_mentioned && task.record.is_live() && task.record.is_confirmed();
         if !is_missing {
-            if task.order.is_none() {
+            if task.order.is_none() && order_of(&task.record).is_some() {
                 self.send_order(id, effects);
             }
             return;

@@ -81,18 +81,6 @@ impl Kernel {
         }
     }
 
-    /// Whether a status says what its framework has acknowledged already; then it is no cause for anything.
-    pub(crate) fn is_known_already(&mut self, status: &TaskStatus) -> bool {
-        let Some(task) = self.tasks.get_mut(&status.task) else { return false };
-        let known = &task.record.status;
-        let is_same = known.agent == status.agent && known.run == status.run && !task.record.is_given_up();
-        let is_old = is_same && status.sequence <= known.sequence.min(task.acknowledged);
-        if is_old {
-            task.missing_since = None;
-        }
-        is_old
-    }
-
     fn answer_repeat(&mut self, status: &TaskStatus, effects: &mut Effects) {
         let task = self.tasks.get(&status.task).expect("only updates of known tasks are repeats");
         if task.acknowledged >= status.sequence || status.sequence < task.record.status.sequence {

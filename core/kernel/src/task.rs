@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kogge_model::id::{FrameworkId, TaskId};
+use kogge_model::task::TaskStatus;
 use kogge_model::time::Timestamp;
 
 use crate::effect::Effect;
@@ -72,6 +73,13 @@ impl Task {
     /// Whether its framework still has to acknowledge something of its agent.
     pub(crate) fn owes_acknowledgement(&self) -> bool {
         self.record.status.sequence > self.acknowledged
+    }
+
+    /// Whether a status says what its framework has acknowledged already; then it is no cause for anything.
+    pub(crate) fn is_known_already(&self, status: &TaskStatus) -> bool {
+        let known = &self.record.status;
+        let is_same = known.agent == status.agent && known.run == status.run && !self.record.is_given_up();
+        is_same && status.sequence <= known.sequence.min(self.acknowledged)
     }
 
     /// An order about it was just sent; it is sent again after `wait` unless a status answers it.

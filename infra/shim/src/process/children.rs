@@ -148,7 +148,7 @@ pub(super) fn end_all_children(cgroup: &Cgroup) {
     }
 }
 
-/// The shim's own, who cannot be somebody else before they are reaped (proc_pid_task(5)).
+/// The shim's own, who cannot be somebody else before they are reaped (proc(5), `/proc/[pid]/task/[tid]/children`).
 fn children() -> Vec<Pid> {
     let text = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
