@@ -73,7 +73,11 @@ impl Node {
         match message.body {
             ToAgent::Registered => self.registered(now),
             ToAgent::Unknown => self.unknown(now),
-            ToAgent::Launch { run, spec } => self.launch(now, run, spec, effects),
+            ToAgent::Launch { run, spec } if self.link.is_registered() => {
+                self.launch(now, run, spec, effects);
+            }
+            // Who says this has not yet heard what is here: it may be about a task that ended, and was forgotten since.
+            ToAgent::Launch { .. } => {}
             ToAgent::Kill { task, run, grace_ms, reason } => {
                 self.kill(now, (&task, run), grace_ms, &reason, effects);
             }

@@ -111,3 +111,22 @@ fn after_a_reboot_nothing_is_left_and_that_is_the_reason() {
         ",
     );
 }
+
+#[test]
+fn nothing_is_launched_before_the_leader_has_heard_what_is_here() {
+    check(
+        "
+        accepted
+        reboot
+        up
+        : register north/1 []
+        launch a 1
+        registered
+        launch a 1
+        : save a#1 starting
+        : start a 1
+        : explain start a: 1 of 2 starts under way
+        : status a#1 starting: waits for its turn to start
+        ",
+    );
+}

@@ -35,6 +35,7 @@ mod keys;
 mod leading;
 mod load;
 mod look;
+mod name;
 mod packed;
 pub mod ports;
 mod reach;

@@ -23,7 +23,7 @@ use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
 use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
-use crate::{servers, vigil};
+use crate::{name, servers, vigil};
 
 /// A server that died leads until its lease has ended; one that does not let go is alive.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -199,9 +199,9 @@ async fn lead(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartE
 
 /// Follows whoever leads the cluster; founds it if there is none yet.
 async fn join(store: &Arc<dyn Store>, facts: &Facts) -> Result<Beginning, StartError> {
-    let claimed = servers::claim_name(store.as_ref(), &facts.server, servers::NAME_PATIENCE).await;
-    claimed.map_err(StartError::NameTaken)?;
     check_served(facts, load::known_cluster(store.as_ref()).await?.as_ref())?;
+    let claimed = name::claim(store.as_ref(), &facts.server, name::PATIENCE).await;
+    claimed.map_err(|other| StartError::NameTaken(other.0))?;
     vigil::bury(store.as_ref(), &facts.server).await;
     let looking = async {
         loop {

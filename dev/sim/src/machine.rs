@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) process: u32,
     /// Which boot of the machine this is.
     pub(crate) boot: u32,
+    /// The boot whose session the server sends on; none while it has heard nothing from the machine.
+    pub(crate) session: Option<u32>,
     /// It has no power, or just boots.
     pub(crate) dark_until: Timestamp,
     /// The agent does nothing until then.
@@ -143,6 +145,7 @@ impl Machine {
             node: None,
             process: 0,
             boot: 1,
+            session: None,
             dark_until: Timestamp::ZERO,
             paused_until: Timestamp::ZERO,
             unread: VecDeque::new(),

@@ -22,9 +22,15 @@ use crate::trace::Trace;
 /// Something that will happen.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    ToServer(FromAgent),
+    ToServer {
+        machine: usize,
+        boot: u32,
+        message: FromAgent,
+    },
+    /// Comes to nothing when its session ended with the boot that began it.
     ToAgent {
         machine: usize,
+        boot: u32,
         message: FromControl,
     },
     /// Reaches the agent process that asked for it, if that still lives.
@@ -198,8 +204,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::ToServer(message) => self.hear_agent(message),
-            Event::ToAgent { machine, message } => self.hear_server(machine, message),
+            Event::ToServer { machine, boot, message } => self.hear_agent(machine, boot, message),
+            Event::ToAgent { machine, boot, message } => {
+                if self.machines[machine].boot == boot {
+                    self.hear_server(machine, message);
+                }
+            }
             Event::ToNode { machine, process, input } => {
                 if self.machines[machine].process == process {
                     self.tell_node(machine, input);

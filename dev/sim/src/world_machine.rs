@@ -216,8 +216,9 @@ impl World {
 
     fn send_to_server(&mut self, machine: usize, body: ToControl) {
         for delay in self.network.deliveries(self.now, machine, Way::ToServer) {
-            let message = FromAgent { agent: self.machines[machine].id(), body: body.clone() };
-            self.schedule.at(self.now.plus(delay), Event::ToServer(message));
+            let (agent, boot) = (self.machines[machine].id(), self.machines[machine].boot);
+            let message = FromAgent { agent, body: body.clone() };
+            self.schedule.at(self.now.plus(delay), Event::ToServer { machine, boot, message });
         }
     }
 

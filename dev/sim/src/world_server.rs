@@ -27,6 +27,7 @@ impl World {
         let seed = self.chances.cores.seed();
         self.checks.server_boots(&self.store);
         let times = (self.now, self.sabotage.steady(self.now));
+        self.machines.iter_mut().for_each(|machine| machine.session = None);
         match Server::boot(times, self.cluster.clone(), seed, &self.store) {
             Ok(server) => self.server = Some(server),
             Err(error) => return self.checks.fail(format!("restart: the server cannot take over: {error}")),
@@ -107,10 +108,11 @@ impl World {
         let Some(machine) = self.machine_of(agent) else { return };
         let Some(server) = &self.server else { return };
         let message = FromControl { cluster: server.cluster.clone(), term: server.term, body };
+        let boot = self.machines[machine].session.unwrap_or(self.machines[machine].boot);
         let arrivals = self.network.deliveries(self.now, machine, Way::ToAgent);
         note!(self, "server → m{machine} ({}): {}", arrivals.len(), word(&message.body));
         for delay in arrivals {
-            let event = Event::ToAgent { machine, message: message.clone() };
+            let event = Event::ToAgent { machine, boot, message: message.clone() };
             self.schedule.at(self.now.plus(commit + delay), event);
         }
     }
@@ -119,9 +121,13 @@ impl World {
         self.serve(|_, _, _, _| {});
     }
 
-    pub(crate) fn hear_agent(&mut self, message: FromAgent) {
+    pub(crate) fn hear_agent(&mut self, machine: usize, boot: u32, message: FromAgent) {
         if self.server.is_some() && self.server_paused_until > self.now {
-            return self.schedule.at(self.server_paused_until, Event::ToServer(message));
+            let event = Event::ToServer { machine, boot, message };
+            return self.schedule.at(self.server_paused_until, event);
+        }
+        if self.server.is_some() {
+            self.machines[machine].session = Some(boot);
         }
         if !matches!(message.body, ToControl::Heartbeat) {
             note!(self, "{} → server: {}", message.agent, word_of_agent(&message.body));
