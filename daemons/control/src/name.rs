@@ -71,7 +71,7 @@ pub(crate) async fn take(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use kogge_store::backend::redb::{Embedded, Options};
 
     use super::*;
@@ -79,7 +79,7 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(30);
     const AT_ONCE: Duration = Duration::from_millis(100);
 
-    fn server(port: u16) -> ServerRecord {
+    pub(crate) fn server(port: u16) -> ServerRecord {
         ServerRecord {
             name: "s1".into(),
             door: Some(format!("10.0.0.1:{port}").parse().unwrap()),

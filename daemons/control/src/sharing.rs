@@ -155,6 +155,7 @@ mod tests {
         templates.share(&"/prod/other".parse().unwrap(), &mut elsewhere);
         assert!(!Arc::ptr_eq(&elsewhere, &seen[0]));
     }
+
     #[test]
     fn readers_share_with_each_other() {
         let sharing = Sharing::default();
