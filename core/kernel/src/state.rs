@@ -127,7 +127,7 @@ impl Kernel {
         }
     }
 
-    fn restore_task(&mut self, task: Task) {
+    pub(crate) fn restore_task(&mut self, task: Task) {
         let (id, record) = (task.id().clone(), &task.record);
         self.newest_run = self.newest_run.max(record.status.run);
         let holds = record.is_live() || record.is_given_up();

@@ -18,6 +18,7 @@
 mod canonical;
 mod diff;
 mod edit;
+mod follow;
 mod history;
 mod node;
 mod node_table;
@@ -29,6 +30,7 @@ mod tree;
 
 pub use diff::Difference;
 pub use edit::{Action, Author, Edit, Expected, WriteError};
+pub use follow::RecordChanges;
 pub use history::PathVersion;
 pub use node::{Group, Node, NodeError, Subtree};
 pub use path::{TreePath, TreePathError};

@@ -61,8 +61,7 @@ impl Tree {
         }
         for revision in revisions {
             if !tree.nodes.contains(&revision.root) {
-                let needed_by = format!("revision {}", revision.id);
-                return Err(RestoreError::MissingNode { missing: revision.root, needed_by });
+                return Err(missing_root(&revision));
             }
             tree.nodes.hold(&revision.root);
             if let Some(twin) = tree.revisions.insert(revision.id, revision) {
@@ -73,7 +72,11 @@ impl Tree {
     }
 }
 
-fn read_nodes(
+pub(crate) fn missing_root(revision: &Revision) -> RestoreError {
+    RestoreError::MissingNode { missing: revision.root, needed_by: format!("revision {}", revision.id) }
+}
+
+pub(crate) fn read_nodes(
     nodes: impl IntoIterator<Item = (Digest, Vec<u8>)>,
 ) -> Result<BTreeMap<Digest, Arc<Node>>, RestoreError> {
     let mut stored = BTreeMap::new();
@@ -90,7 +93,7 @@ fn read_nodes(
 }
 
 /// The depth of this recursion is the tree's: a digest cannot be its own ancestor.
-fn insert_with_children(
+pub(crate) fn insert_with_children(
     table: &mut NodeTable,
     stored: &BTreeMap<Digest, Arc<Node>>,
     digest: Digest,
@@ -100,7 +103,7 @@ fn insert_with_children(
     }
     let node = &stored[&digest];
     for child in node.children() {
-        if !stored.contains_key(&child) {
+        if !stored.contains_key(&child) && !table.contains(&child) {
             let needed_by = format!("node {digest}");
             return Err(RestoreError::MissingNode { missing: child, needed_by });
         }

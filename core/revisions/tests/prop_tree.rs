@@ -9,7 +9,9 @@ use kogge_model::name::ServiceId;
 use kogge_model::service::ServiceSpec;
 use kogge_model::template::Command;
 use kogge_model::time::Timestamp;
-use kogge_revisions::{Author, Config, Edit, Expected, Node, Subtree, Tree, TreePath, WriteError};
+use kogge_revisions::{
+    Author, Config, Edit, Expected, Node, RecordChanges, Subtree, Tree, TreePath, WriteError,
+};
 use proptest::prelude::*;
 
 type Model = BTreeMap<String, u32>;
@@ -64,6 +66,8 @@ fn services(tree: &Tree) -> Model {
 struct Store {
     nodes: BTreeMap<Digest, Vec<u8>>,
     revisions: BTreeMap<RevisionId, kogge_model::revision::Revision>,
+    /// What changed since a follower last asked.
+    touched: (BTreeSet<Digest>, BTreeSet<RevisionId>),
 }
 
 impl Store {
@@ -72,6 +76,10 @@ impl Store {
         for (digest, bytes) in &write.save_nodes {
             assert!(self.nodes.insert(*digest, bytes.clone()).is_none(), "a known node is saved again");
         }
+        self.touched.0.extend(write.save_nodes.iter().map(|(digest, _)| *digest));
+        self.touched.0.extend(&write.forget_nodes);
+        self.touched.1.insert(write.save_revision.id);
+        self.touched.1.extend(&write.forget_revisions);
         self.revisions.insert(write.save_revision.id, write.save_revision.clone());
         for revision in &write.forget_revisions {
             assert!(self.revisions.remove(revision).is_some());
@@ -81,6 +89,24 @@ impl Store {
         }
         tree.apply(write);
         true
+    }
+
+    fn changes(&mut self) -> RecordChanges {
+        let (nodes, revisions) = std::mem::take(&mut self.touched);
+        let mut changes = RecordChanges::default();
+        for digest in nodes {
+            match self.nodes.get(&digest) {
+                Some(bytes) => changes.nodes.push((digest, bytes.clone())),
+                None => changes.forgotten_nodes.push(digest),
+            }
+        }
+        for id in revisions {
+            match self.revisions.get(&id) {
+                Some(revision) => changes.revisions.push(revision.clone()),
+                None => changes.forgotten_revisions.push(id),
+            }
+        }
+        changes
     }
 
     /// Every stored node is reachable from a stored revision, and nothing reachable is missing.
@@ -172,6 +198,41 @@ proptest! {
         Store::default().commit(&mut at_once, &edits);
         prop_assert_eq!(one_by_one.head().unwrap().root, at_once.head().unwrap().root);
         prop_assert_eq!(at_once.revisions().count(), 1);
+    }
+
+    /// Its looks are as far apart as they come.
+    #[test]
+    fn a_follower_is_what_a_restored_tree_is(
+        words in proptest::collection::vec(
+            proptest::collection::vec((path(), proptest::option::of(1..4u32)), 1..6), 1..20),
+        keep in 1..6usize,
+    ) {
+        let config = Config { keep_revisions: keep, ..Config::default() };
+        let (mut tree, mut store, mut follower) = (Tree::new(config), Store::default(), Tree::new(config));
+        for word in words {
+            for (path, n) in word {
+                let path = path.parse().unwrap();
+                let edit = match n {
+                    Some(n) => Edit::put(path, Subtree::service(spec(n))),
+                    None => Edit::remove(path),
+                };
+                store.commit(&mut tree, &[edit]);
+            }
+            follower.follow(store.changes()).unwrap();
+            let restored = Tree::restore(config, store.nodes.clone(), store.revisions.values().cloned());
+            prop_assert_eq!(format!("{follower:?}"), format!("{:?}", restored.unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_follower_tells_what_it_misses(n in 1..4u32) {
+        let (mut tree, mut store) = (Tree::new(Config::default()), Store::default());
+        store.commit(&mut tree, &[Edit::put("/e/a/s".parse().unwrap(), Subtree::service(spec(n)))]);
+        let mut changes = store.changes();
+        changes.nodes.pop();
+        prop_assert!(Tree::new(Config::default()).follow(changes).is_err());
+        let unnamed = RecordChanges { forgotten_nodes: store.nodes.keys().copied().collect(), ..RecordChanges::default() };
+        prop_assert!(tree.follow(unnamed).is_err(), "what is needed is forgotten");
     }
 
     /// Writers read, others write meanwhile, then they write what they computed: a counter never loses a step.

@@ -36,6 +36,7 @@ mod balance;
 mod chance;
 mod displace;
 mod end_task;
+mod follow;
 mod on_desired;
 mod on_event;
 mod placement;
@@ -54,6 +55,7 @@ mod touched;
 pub use config::{BackoffPolicy, Config};
 pub use effect::{Announcement, Effect, Effects, Stage, Subject};
 pub use explain::Explanation;
+pub use follow::RecordChanges;
 pub use input::{Change, Input};
 pub use services::{Records, RestoreError, Services};
 pub use state::{

@@ -144,13 +144,7 @@ impl Services {
             services.services.insert(record.service.clone(), Service::new(record));
         }
         for instance in records.instances {
-            let Some(service) = services.services.get_mut(&instance.id.service) else {
-                return Err(RestoreError::ServiceMissing(instance.id));
-            };
-            if let Some(attempt) = instance.attempt() {
-                services.tasks.insert(attempt.task.clone(), instance.id.clone());
-            }
-            service.instances.insert(instance.number(), Arc::new(instance));
+            services.restore_instance(instance)?;
         }
         Ok(services)
     }
@@ -311,7 +305,7 @@ impl Services {
     }
 }
 
-fn newest_revision(record: &ServiceRecord) -> RevisionId {
+pub(crate) fn newest_revision(record: &ServiceRecord) -> RevisionId {
     let wanted = match &record.wanted {
         Wanted::Version(version) => version.revision,
         Wanted::Removed => RevisionId::default(),

@@ -14,6 +14,7 @@ use kogge_model::name::ServiceId;
 use kogge_model::task::{Exit, Outcome, TaskState};
 use kogge_services::{DeploymentState, Input, Instance, Phase};
 use proptest::prelude::*;
+use world::follower::Follower;
 use world::{Behaviour, World, spec};
 
 /// The version whose instances always crash.
@@ -231,11 +232,16 @@ proptest! {
             world.behaviours.insert(format!("v{version}"), Behaviour::Manual);
         }
         world.is_router_quick = is_router_quick;
-        for step in &steps {
+        let mut follower = Follower::new();
+        for (n, step) in steps.iter().enumerate() {
             take(&mut world, step);
             world.check_saved();
+            if n % 3 == 0 {
+                follower.follow(&world);
+            }
         }
         stop_interfering(&mut world);
+        follower.follow(&world);
         check_settled(&world);
     }
 

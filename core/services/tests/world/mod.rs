@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test uses its own part of the world")]
 #![allow(unreachable_pub, reason = "the module is shared by several tests")]
 
+pub mod follower;
 mod kernel;
 pub mod script;
 
@@ -21,9 +22,7 @@ use kogge_model::service::{ServiceSpec, UpgradePolicy};
 use kogge_model::task::{Ended, Exit, Outcome, Running, TaskState};
 use kogge_model::template::{Command, PortSpec};
 use kogge_model::time::Timestamp;
-use kogge_services::{
-    Change, Config, Effect, Effects, Input, Instance, Phase, Records, ServiceRecord, Services, Stage,
-};
+use kogge_services::{Change, Config, Effect, Effects, Input, Phase, Records, Services, Stage};
 
 pub use kernel::Kernel;
 
@@ -56,7 +55,7 @@ pub struct World {
     pub is_tree_open: bool,
     /// What was said, for transcripts.
     pub said: Vec<String>,
-    records: (BTreeMap<ServiceId, ServiceRecord>, BTreeMap<InstanceId, Instance>),
+    records: follower::Saved,
     boots: u8,
     pub has_lost_records: bool,
 }
