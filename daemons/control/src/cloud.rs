@@ -361,4 +361,4 @@ impl Cloud {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

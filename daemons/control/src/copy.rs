@@ -61,7 +61,7 @@ impl Packing {
 #[derive(Clone)]
 pub(crate) struct Copy {
     store: Arc<dyn Store>,
-    image: Arc<Mutex<Image>>,
+    image: Arc<Mutex<Arc<Image>>>,
     reached: Arc<watch::Sender<Reached>>,
     /// How often another server held something else.
     mismatches: Arc<AtomicU64>,
@@ -159,7 +159,7 @@ impl Copy {
         if !self.rests_since().is_some_and(|since| since.elapsed() >= REST_DELAY) {
             return;
         }
-        let count = self.image().pack(PACKED_AT_ONCE);
+        let count = Arc::make_mut(&mut self.image()).pack(PACKED_AT_ONCE);
         packing.is_loose = count == PACKED_AT_ONCE;
         packing.count += count;
         if !packing.is_loose && packing.count >= WORTH_RELEASING {
@@ -199,15 +199,20 @@ impl Copy {
     fn advance(&self, change: impl FnOnce(&mut Image)) {
         let revision = {
             let mut image = self.image();
-            change(&mut image);
+            change(Arc::make_mut(&mut image));
             image.revision()
         };
         self.reached.send_replace(Reached { revision, at: clock::now(), is_doubted: false });
     }
 
-    /// The copy itself; holding it holds up whatever comes.
-    pub(crate) fn image(&self) -> MutexGuard<'_, Image> {
+    /// The copy itself; holding it holds up whatever comes, and whoever tells others that this server lives.
+    pub(crate) fn image(&self) -> MutexGuard<'_, Arc<Image>> {
         self.image.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The copy as it is now, for whoever takes his time: it goes on without him.
+    pub(crate) fn snapshot(&self) -> Arc<Image> {
+        Arc::clone(&self.image())
     }
 
     /// How far it is, now and from now on.

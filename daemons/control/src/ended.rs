@@ -51,6 +51,21 @@ impl EndedTasks {
         Self { rings }
     }
 
+    /// Goes on to what the store holds in `slot` now: a service's path, `/`, and a number.
+    pub(crate) fn follow(&mut self, slot: &str, task: Option<EndedTask>) {
+        let Some((path, number)) = slot.rsplit_once('/') else { return };
+        let (Ok(service), Ok(number)) = (path.parse::<ServiceId>(), number.parse::<u64>()) else { return };
+        let ring = self.rings.entry(service.clone()).or_default();
+        ring.retain(|old| old.number % KEPT != number);
+        if let Some(task) = task {
+            let place = ring.partition_point(|old| old.number < task.number);
+            ring.insert(place, task);
+        }
+        if ring.is_empty() {
+            self.rings.remove(&service);
+        }
+    }
+
     /// The newest first.
     pub(crate) fn of(&self, service: &ServiceId) -> impl Iterator<Item = &EndedTask> {
         self.rings.get(service).into_iter().flat_map(|ring| ring.iter().rev())

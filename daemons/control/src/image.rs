@@ -4,7 +4,7 @@
 //! whether they hold the same (G5). Records of tasks and instances, which are most of it, can be packed.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kogge_store::{Entry, Event, Key, Range, ReadError, Revision, Store};
 use serde::de::DeserializeOwned;
@@ -25,8 +25,14 @@ const BULKY: [&str; 2] = [keys::TASKS, keys::INSTANCES];
 /// Fewer of these are not worth packing.
 const WORTH_PACKING: usize = 1_000;
 
+/// Changes that are remembered for somebody who follows; of more it is quicker to take in everything anew.
+const MOST_NEWS: usize = 16_384;
+
+/// What became of keys since somebody last asked: what they hold now, none when they are gone.
+pub(crate) type News = BTreeMap<Key, Option<Entry>>;
+
 /// The state as it was at one revision.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Image {
     entries: BTreeMap<Key, Entry>,
     packed: PackedEntries,
@@ -35,6 +41,8 @@ pub(crate) struct Image {
     trail: Trail,
     /// When who may come in last changed.
     access_changed: Revision,
+    /// What changed since somebody last asked; none if nobody has, or if it is too much.
+    news: Option<BTreeSet<Key>>,
 }
 
 impl Image {
@@ -85,13 +93,23 @@ impl Image {
             if <[u8]>::starts_with(event.key(), keys::ACCESS.as_bytes()) {
                 self.access_changed = revision;
             }
+            if let Some(news) = self.news.as_mut().filter(|_| is_counted(event.key())) {
+                news.insert(event.key().clone());
+            }
             match event {
                 Event::Put(entry) => self.put(entry),
                 Event::Delete { key } => self.delete(&key),
             }
         }
+        self.news.take_if(|news| news.len() > MOST_NEWS);
         self.has_reached(revision);
         self.trail.push(revision, self.digest);
+    }
+
+    /// What changed since the last call; none at the first one, and if it was too much. It is remembered from now on.
+    pub(crate) fn take_news(&mut self) -> Option<News> {
+        let keys = self.news.replace(BTreeSet::new())?;
+        Some(keys.into_iter().map(|key| (key.clone(), self.get(&key).map(Cow::into_owned))).collect())
     }
 
     fn put(&mut self, entry: Entry) {

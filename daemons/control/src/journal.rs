@@ -84,6 +84,24 @@ impl Journal {
         Self { rings: sorted.collect(), ..Self::default() }
     }
 
+    /// Goes on to what the store holds in `slot` now: a service's path, `/`, and a number.
+    pub(crate) fn follow(&mut self, slot: &str, entry: Option<Entry>) {
+        let Some((path, number)) = slot.rsplit_once('/') else { return };
+        let Ok(number) = number.parse::<u64>() else { return };
+        let service = (!path.is_empty()).then(|| path.parse()).transpose();
+        let Ok(service) = service else { return };
+        let ring = self.rings.entry(service.clone()).or_default();
+        ring.retain(|old| old.number % SLOTS != number);
+        if let Some(entry) = entry {
+            let place = ring.partition_point(|old| old.number < entry.number);
+            ring.insert(place, entry);
+            trim(ring);
+        }
+        if ring.is_empty() {
+            self.rings.remove(&service);
+        }
+    }
+
     /// Remembers `decision`. The same decision again in a row (a wait that goes on) is kept once.
     pub(crate) fn add(&mut self, decision: Decision) {
         let ring = self.rings.entry(decision.service.clone()).or_default();

@@ -52,6 +52,7 @@ mod standing;
 pub mod state;
 mod state_digest;
 mod trail;
+mod view;
 mod vigil;
 
 pub use config::Config;

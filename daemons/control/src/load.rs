@@ -176,11 +176,15 @@ fn services(image: &Image, now: Timestamp, sharing: &Sharing) -> Result<Services
 }
 
 /// Nearly all there is, each core on a thread of its own: whoever takes over is waited for.
-fn cores(image: &Image, settings: &Settings, now: Timestamp) -> Result<(Kernel, Services), LoadError> {
-    let sharing = Sharing::default();
+fn cores(
+    image: &Image,
+    settings: &Settings,
+    now: Timestamp,
+    sharing: &Sharing,
+) -> Result<(Kernel, Services), LoadError> {
     std::thread::scope(|scope| {
-        let kernel = scope.spawn(|| kernel(image, settings, now, &sharing));
-        let services = services(image, now, &sharing);
+        let kernel = scope.spawn(|| kernel(image, settings, now, sharing));
+        let services = services(image, now, sharing);
         let kernel = kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((kernel?, services?))
     })
@@ -188,10 +192,37 @@ fn cores(image: &Image, settings: &Settings, now: Timestamp) -> Result<(Kernel, 
 
 /// All cores, as they were when the last round was saved.
 pub(crate) fn cloud(image: &Image, settings: Settings, now: Timestamp) -> Result<Cloud, LoadError> {
+    shared_cloud(image, settings, now, &Sharing::default())
+}
+
+/// The same on a thread where nobody waits, for it takes seconds with a hundred thousand instances. What records have in
+/// common is known to `sharing` afterwards.
+pub(crate) async fn cloud_aside(
+    image: Arc<Image>,
+    settings: Settings,
+    sharing: Arc<Sharing>,
+) -> Result<Cloud, LoadError> {
+    let loading = move || shared_cloud(&image, settings, clock::now(), &sharing);
+    match tokio::task::spawn_blocking(loading).await {
+        Ok(cloud) => cloud,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The process ends.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+fn shared_cloud(
+    image: &Image,
+    settings: Settings,
+    now: Timestamp,
+    sharing: &Sharing,
+) -> Result<Cloud, LoadError> {
     let config =
         kogge_revisions::Config { keep_revisions: settings.config.keep_revisions, ..Default::default() };
     let tree = tree(image, config)?;
-    let (kernel, services) = cores(image, &settings, now)?;
+    let (kernel, services) = cores(image, &settings, now, sharing)?;
     Ok(Cloud {
         framework: kogge_services::Config::default().framework.framework,
         tree,

@@ -29,10 +29,18 @@ struct Tools {
 }
 
 /// An entry whose value is packed.
+#[derive(Clone)]
 struct PackedEntry {
     entry: Entry,
     /// Bytes of the value itself.
     length: usize,
+}
+
+impl Clone for PackedEntries {
+    fn clone(&self) -> Self {
+        let tools = self.tools.as_ref().and_then(|tools| Tools::new(tools.dictionary.clone()).ok());
+        Self { entries: self.entries.clone(), tools }
+    }
 }
 
 impl PackedEntries {

@@ -2,8 +2,8 @@
 //!
 //! Nothing can be decided meanwhile, and nothing needs to be: tasks and routers go on with what they have. What can be
 //! looked at is shown, writes are turned away at once with the reason. Agents are not heard; they say everything again.
-//! A standby shows its copy of the state, as new as the store if that answers: the cores are made of it when somebody
-//! looks, so that following a busy leader costs little. Its doors know at once who may come in.
+//! A standby shows its copy of the state, as new as the store if that answers: the cores go on with it when somebody
+//! looks (`view.rs`), so that following a busy leader costs little. Its doors know at once who may come in.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,6 +31,7 @@ use crate::servers;
 use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
 use crate::state_digest::StateDigest;
+use crate::view::View;
 
 /// News are told for at most this part of the time; those who hear it look at the copy, which costs as much.
 const LOOK_SHARE: u32 = 10;
@@ -72,10 +73,8 @@ impl Seeking {
 /// What is shown while this server does not lead.
 struct Show {
     is_dirty: bool,
-    /// What the copy contained that the cores were made of; none yet. Two revisions may contain the same, and a copy that
-    /// was read anew may contain something else at the same revision.
-    shown: Option<StateDigest>,
-    /// What it contained when somebody was last told that there is news.
+    view: View,
+    /// What the copy contained when somebody was last told that there is news.
     told: Option<StateDigest>,
     /// When what the doors know of members and operators last changed.
     access: Option<Revision>,
@@ -116,7 +115,7 @@ impl Reactor {
         let mut regained = seeker.start(seeking, &self.wires.group);
         let mut show = Show {
             is_dirty: seeking.is_dirty,
-            shown: None,
+            view: View::default(),
             told: None,
             access: None,
             not_before: Instant::now(),
@@ -178,7 +177,7 @@ impl Reactor {
             && !looks.is_empty()
         {
             copy.catch_up().await;
-            self.refresh(show);
+            self.refresh(show).await;
         }
         for job in looks {
             if show.is_dirty {
@@ -214,21 +213,12 @@ impl Reactor {
     }
 
     /// Makes the cores those of the copy, if that has something else.
-    fn refresh(&mut self, show: &mut Show) {
+    async fn refresh(&mut self, show: &mut Show) {
         let Some(copy) = &self.copy else { return };
         let began = Instant::now();
-        let loaded = {
-            let image = copy.image();
-            if image.revision() == Revision::ZERO
-                || show.shown.replace(image.digest()) == Some(image.digest())
-            {
-                return;
-            }
-            load::cloud(&image, self.cloud.settings.clone(), clock::now())
-        };
-        match loaded {
-            Ok(cloud) => {
-                self.cloud = cloud;
+        match show.view.refresh(copy, &mut self.cloud).await {
+            Ok(false) => return,
+            Ok(true) => {
                 show.is_dirty = false;
                 self.tell_members();
             }
@@ -345,9 +335,9 @@ impl Seeker {
             self.settings.term = Term(record.term_base.saturating_add(leadership.fence()));
         }
         if let Some(copy) = self.copy.as_ref().filter(|_| is_whole) {
-            return load::cloud(&copy.image(), self.settings.clone(), clock::now());
+            return load::cloud_aside(copy.snapshot(), self.settings.clone(), Arc::default()).await;
         }
         let image = Image::read(self.store.as_ref()).await?;
-        load::cloud(&image, self.settings.clone(), clock::now())
+        load::cloud_aside(Arc::new(image), self.settings.clone(), Arc::default()).await
     }
 }

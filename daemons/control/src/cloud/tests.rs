@@ -17,11 +17,11 @@ use crate::config::Config;
 use crate::image::Image;
 use crate::load;
 
-const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 const AGENTS: u32 = 4;
 
 /// One that leads, with nothing in it.
-fn cloud() -> Cloud {
+pub(crate) fn cloud() -> Cloud {
     let config = Config {
         domain: "localhost".into(),
         router_port: 80,
@@ -53,7 +53,7 @@ fn registration(number: u32) -> FromAgent {
 }
 
 /// One that leads, and whose agents are there.
-fn with_agents() -> Cloud {
+pub(crate) fn with_agents() -> Cloud {
     let mut cloud = cloud();
     let mut round = Round::begin(NOW);
     cloud.begin(&mut round);
@@ -62,7 +62,7 @@ fn with_agents() -> Cloud {
     cloud
 }
 
-fn wish(service: &ServiceId, instances: u32) -> Edit {
+pub(crate) fn wish(service: &ServiceId, instances: u32) -> Edit {
     let limits = Limits { cpu_millis: CpuMillis(10), mem_bytes: Bytes::mib(4), ..Limits::default() };
     let command = Some(Command::Shell("sleep 1".into()));
     let template = TaskTemplate { command, limits, network: NetworkMode::Host, ..TaskTemplate::default() };
@@ -73,7 +73,7 @@ fn wish(service: &ServiceId, instances: u32) -> Edit {
 }
 
 /// Rounds until the cores have said everything, this one first.
-fn rounds(cloud: &mut Cloud, first: Round) -> Vec<Round> {
+pub(crate) fn rounds(cloud: &mut Cloud, first: Round) -> Vec<Round> {
     let mut rounds = vec![first];
     loop {
         let round = rounds.last_mut().unwrap();
@@ -204,7 +204,7 @@ fn saved(rounds: Vec<Round>) -> Image {
 }
 
 /// That a task runs which was ordered, if `order` is such an order.
-fn runs((agent, order): (AgentId, ToAgent)) -> Option<FromAgent> {
+pub(crate) fn runs((agent, order): (AgentId, ToAgent)) -> Option<FromAgent> {
     let ToAgent::Launch { run, spec } = order else { return None };
     let state = TaskState::Running(Running {
         pid: 7,

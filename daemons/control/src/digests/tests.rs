@@ -104,7 +104,7 @@ async fn until(copy: &Copy, is_so: impl Fn(&Copy) -> bool) {
 fn lose(copy: &Copy, key: &str) {
     let mut image = copy.image();
     let revision = image.revision();
-    image.apply(revision, vec![Event::Delete { key: key.into() }]);
+    Arc::make_mut(&mut image).apply(revision, vec![Event::Delete { key: key.into() }]);
 }
 
 #[tokio::test]
