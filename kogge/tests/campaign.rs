@@ -52,6 +52,11 @@ fn g7_an_agent_that_is_killed_or_stands_still_takes_no_task_with_it() {
 }
 
 #[test]
+fn g7_an_agent_whose_link_is_up_for_moments_is_not_given_up() {
+    passes("link-in-moments");
+}
+
+#[test]
 fn g27_a_lost_machine_is_replaced_and_comes_back() {
     passes("machine-lost");
 }

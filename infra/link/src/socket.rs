@@ -1,7 +1,8 @@
 //! What every connection of the link asks of TCP.
 
 use std::io;
-
+use std::mem::size_of;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use rustix::net::sockopt::{
@@ -32,6 +33,21 @@ pub(crate) fn hurry(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// How often in a row the oldest words on their way were sent again without an answer of the other machine (tcp(7),
+/// `TCP_INFO`): 0 while the link carries, however slow the process at its other end is.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn repeats(stream: &TcpStream) -> io::Result<u8> {
+    #[expect(unsafe_code, reason = "a structure of plain numbers may be all zeros")]
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
+    let (to, socket) = (std::ptr::from_mut(&mut info).cast(), stream.as_raw_fd());
+    #[expect(unsafe_code, reason = "the kernel writes no more than the length it is told")]
+    let answer = unsafe { libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length) };
+    if answer == 0 { Ok(info.tcpi_retransmits) } else { Err(io::Error::last_os_error()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +63,16 @@ mod tests {
         assert!(tcp_nodelay(&stream)? && tcp_thin_linear_timeouts(&stream)?);
         assert!(socket_keepalive(&stream)?);
         assert_eq!((tcp_keepidle(&stream)?, tcp_keepcnt(&stream)?), (PROBE, PROBES));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn nothing_is_repeated_on_a_link_that_carries() -> io::Result<()> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let stream = TcpStream::connect(listener.local_addr()?).await?;
+        // The other process does not read: that is no matter of the link.
+        stream.try_write(&[7; 1_000])?;
+        assert_eq!(repeats(&stream)?, 0);
         Ok(())
     }
 }

@@ -20,6 +20,9 @@ pub struct Timing {
     /// And a server for one of an agent: longer. Whether an agent lives is judged by its words; a connection that is
     /// given up too soon has to be made anew while there is much to do already.
     pub keepalive_patience: Duration,
+    /// Between two tries to connect anew while the connection of the session stands still. Each is given up after eight
+    /// times as long.
+    pub bypass: Duration,
     /// The longest wait before a reconnect; the shortest is a quarter of it. Spreads the agents of a dead leader.
     pub reconnect: Duration,
     /// The longest wait before a connection is made to another server of those that do not lead; the shortest is a
@@ -54,6 +57,7 @@ impl Default for Timing {
             keepalive_idle: Duration::from_secs(15),
             keepalive_timeout: Duration::from_secs(5),
             keepalive_patience: Duration::from_secs(10),
+            bypass: Duration::from_millis(200),
             reconnect: Duration::from_secs(2),
             spare: Duration::from_secs(60),
             refused: Duration::from_secs(20),

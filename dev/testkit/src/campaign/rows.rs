@@ -43,6 +43,7 @@ pub const ALL: &[Row] = &[
     single_copy::ROW,
     one_way::ROW,
     flapping::ROW,
+    flapping::MOMENTS,
     lossy_links::ROW,
     wrong_clock::ROW,
     upgrade::ROW,

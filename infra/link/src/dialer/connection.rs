@@ -15,10 +15,12 @@ use kogge_model::reason::Reason;
 use rustls_pki_types::ServerName;
 use thiserror::Error;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::body::Body;
 
+use super::watched::Watched;
 use crate::address::ServerAddress;
 use crate::bounds;
 use crate::executor::Supervised;
@@ -118,9 +120,18 @@ pub(crate) struct Reached {
     /// For more connections to the same process.
     pub(crate) at: ServerAddress,
     sender: SendRequest<Body>,
+    is_still: watch::Receiver<bool>,
 }
 
 impl Reached {
+    /// Waits until what is said does not arrive at the other machine.
+    pub(crate) async fn stands_still(&self) {
+        if self.is_still.clone().wait_for(|is_still| *is_still).await.is_err() {
+            // It is broken, and whoever uses it is told by that.
+            std::future::pending().await
+        }
+    }
+
     /// Whether it stands, as far as is known here.
     pub(crate) fn is_open(&self) -> bool {
         !self.sender.is_closed()
@@ -142,6 +153,7 @@ pub(crate) async fn connect(
     let config = client_config(trust, identity).map_err(|error| strange(error.into()))?;
     let (stream, at) = reach(server, timing).await?;
     let name = ServerName::try_from("kogge").expect("a constant name");
+    let (stream, is_still) = Watched::new(stream);
     let shaken = timeout(timing.handshake, TlsConnector::from(Arc::new(config)).connect(name, stream)).await;
     let slow = || io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake takes too long");
     let stream = shaken.unwrap_or_else(|_| Err(slow())).map_err(|error| match untrusted(&error) {
@@ -162,7 +174,7 @@ pub(crate) async fn connect(
     let origin = Uri::from_static("https://kogge");
     let client = LinkClient::with_origin(Connection { sender: sender.clone() }, origin);
     let client = client.max_decoding_message_size(bounds::MAX_MESSAGE_BYTES);
-    Ok(Reached { client, at: at.into(), sender })
+    Ok(Reached { client, at: at.into(), sender, is_still })
 }
 
 async fn reach(server: &ServerAddress, timing: &Timing) -> Result<(TcpStream, SocketAddr), DialError> {

@@ -8,6 +8,7 @@
 //! ```
 
 mod answer;
+mod bypass;
 mod config;
 mod connection;
 mod fetch;
@@ -19,6 +20,7 @@ mod session;
 mod shared;
 mod spares;
 mod state;
+mod watched;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -214,6 +216,10 @@ fn judge(shared: &Shared, outcome: Outcome) -> Option<Verdict> {
     let (why, refused, verdict) = match outcome {
         Outcome::Closed => return None,
         Outcome::Renewed => return Some(Verdict::Renewed),
+        Outcome::Bypassed => {
+            tracing::info!(agent = %shared.agent, "the link stood still: a new connection got through");
+            return Some(Verdict::Renewed);
+        }
         Outcome::Unreachable(why) => (why, None, Verdict::Unreachable),
         Outcome::Busy(why) => (why, None, Verdict::Busy),
         Outcome::NotLeader(leader) => {

@@ -17,7 +17,7 @@ use super::renew;
 use super::shared::Shared;
 use super::spares;
 use super::state::LinkState;
-use super::{AgentEnd, answer, follow};
+use super::{AgentEnd, answer, bypass, follow};
 use crate::address::ServerAddress;
 use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES};
 use crate::codec::Codec;
@@ -45,6 +45,8 @@ pub(super) enum Outcome {
     /// It was lost soon after it began.
     Faltered(Reason),
     Renewed,
+    /// Its connection stood still, and a new one got through.
+    Bypassed,
     /// The agent has ended.
     Closed,
 }
@@ -64,7 +66,12 @@ pub(super) struct Session {
 pub(super) async fn open(shared: &Arc<Shared>, server: &ServerAddress) -> Result<Session, Outcome> {
     let timing = &shared.config.timing;
     if let Some(spare) = shared.spares.take(server) {
-        match greet(shared, server, spare, timing.handshake).await {
+        let carrier = spare.clone();
+        let answered = tokio::select! {
+            answered = greet(shared, server, spare, timing.handshake) => answered,
+            () = carrier.stands_still() => Err(Outcome::Unreachable(Reason::new("the link stands still"))),
+        };
+        match answered {
             // It broke without a sign: a new one shows whether the server is there.
             Err(Outcome::Unreachable(why)) => tracing::debug!(reason = %why, "a spare connection was none"),
             answered => return answered,
@@ -159,6 +166,10 @@ impl Session {
             outcome = self.hear(orders) => outcome,
             outcome = tell(codec, reports, &out) => outcome,
             () = renew::keep_fresh(&shared, &reached.client) => Outcome::Renewed,
+            around = bypass::find(&shared, &server, &reached) => {
+                shared.spares.keep(&server, around);
+                Outcome::Bypassed
+            }
             never = follow::run(&shared, &reached.client, bulletins) => match never {},
             never = spares::keep(&shared, &server, &reached.at) => match never {},
         };

@@ -15,6 +15,7 @@ use super::spares::Spares;
 use super::state::LinkState;
 use crate::address::ServerAddress;
 use crate::identity::Identity;
+use crate::timing::Timing;
 use crate::tls::Trust;
 
 pub(super) struct Shared {
@@ -41,9 +42,20 @@ pub(super) struct Shared {
 impl Shared {
     /// A new connection under the identity of now.
     pub(super) async fn connect(&self, server: &ServerAddress) -> Result<Reached, DialError> {
+        self.connect_in(&self.config.timing, server).await
+    }
+
+    /// The same, given up soon: the link may be there for a moment only, and the next try may meet that.
+    pub(super) async fn connect_soon(&self, server: &ServerAddress) -> Result<Reached, DialError> {
+        let timing = &self.config.timing;
+        let (connect, handshake) = (timing.bypass * 3, timing.handshake.min(timing.bypass * 5));
+        self.connect_in(&Timing { connect, handshake, ..*timing }, server).await
+    }
+
+    async fn connect_in(&self, timing: &Timing, server: &ServerAddress) -> Result<Reached, DialError> {
         let identity = self.identity.load_full();
         let trust = Trust::Cluster(identity.authority().clone());
-        connection::connect(server, trust, Some(&identity), &self.config.timing, &self.group).await
+        connection::connect(server, trust, Some(&identity), timing, &self.group).await
     }
 
     /// Remembers where the servers are, if that is news.

@@ -9,7 +9,13 @@ use crate::cluster::Fault;
 pub(super) const ROW: Row =
     Row { name: "flapping-link", promises: "G1 G7 G27", shape: super::as_planned, play, back: super::BACK };
 
+/// The link of an agent is up for moments only, and TCP's waits, which double, meet none of them for seconds.
+pub(super) const MOMENTS: Row = Row { name: "link-in-moments", play: play_moments, ..ROW };
+
 const TIMES: usize = 8;
+/// Up and down in turns, between an agent's words as a rule.
+const MOMENT: Duration = Duration::from_millis(500);
+const BETWEEN: Duration = Duration::from_millis(1_900);
 
 fn play(stage: &mut Stage) -> Result<String, Miss> {
     let (leader, tasks) = (stage.leader()?, stage.tasks()?);
@@ -33,4 +39,17 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
         seconds(up),
         seconds(took)
     ))
+}
+
+fn play_moments(stage: &mut Stage) -> Result<String, Miss> {
+    let tasks = stage.tasks()?;
+    for _ in 0..TIMES {
+        stage.fault("a1", &Fault::Cut { direction: None, peer: None })?;
+        linger(BETWEEN);
+        stage.fault("a1", &Fault::Heal)?;
+        linger(MOMENT);
+    }
+    stage.node_is("a1", "ready", super::BACK)?;
+    stage.untouched(&tasks)?;
+    Ok(format!("a1: up for {} of {}", seconds(MOMENT), seconds(MOMENT + BETWEEN)))
 }
