@@ -12,3 +12,4 @@ pub mod memory;
 pub mod open_files;
 pub mod seed;
 pub mod tasks;
+pub mod tcp;

@@ -32,7 +32,6 @@ pub mod identity;
 mod listener;
 mod reach;
 mod refusal;
-mod socket;
 mod timing;
 mod tls;
 pub mod token;

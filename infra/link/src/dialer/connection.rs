@@ -190,7 +190,7 @@ async fn reach(server: &ServerAddress, timing: &Timing) -> Result<(TcpStream, So
         match timeout(timing.connect, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(slow())) {
             Ok(stream) => {
                 // A delay at most, if it cannot be set.
-                let _ = crate::socket::hurry(&stream);
+                let _ = kogge_host::tcp::hurry(&stream);
                 return Ok((stream, address));
             }
             Err(error) => last = error,

@@ -4,11 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use kogge_host::tcp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-
-use crate::socket;
 
 /// So often in a row words are sent again before the link counts as standing still: at equal waits of 200 ms, for
 /// 0.8 s. On a link that loses one packet in twenty that is rare.
@@ -29,7 +28,7 @@ impl Watched {
 
     fn look(&self) {
         // Who cannot know goes on as if all were well.
-        let is_still = socket::repeats(&self.stream).is_ok_and(|repeats| repeats >= STILL);
+        let is_still = tcp::repeats(&self.stream).is_ok_and(|repeats| repeats >= STILL);
         self.is_still.send_if_modified(|known| std::mem::replace(known, is_still) != is_still);
     }
 }

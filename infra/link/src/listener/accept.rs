@@ -133,7 +133,7 @@ impl Reception {
         if has_left(&stream) {
             return Err(io::Error::other("it did not wait for its turn"));
         }
-        if let Err(error) = crate::socket::hurry(&stream) {
+        if let Err(error) = kogge_host::tcp::hurry(&stream) {
             tracing::debug!(%error, "a connection cannot be made quick");
         }
         timeout(patience, self.tls.accept(stream)).await.map_err(late)?.map(Box::new)
