@@ -47,7 +47,12 @@ pub fn hurry(socket: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-fn limit_waits(socket: &impl AsFd) -> io::Result<()> {
+/// Lost packets are sent again after a second at most, also when they have been several times: a link that was gone is
+/// used as soon as it is back.
+///
+/// # Errors
+/// What the kernel says: those before Linux 6.15 do not know it.
+pub fn limit_waits(socket: &impl AsFd) -> io::Result<()> {
     let wait = std::ptr::from_ref(&LONGEST_WAIT_MS).cast();
     let length = libc::socklen_t::try_from(size_of::<c_int>()).map_err(io::Error::other)?;
     let socket = socket.as_fd().as_raw_fd();

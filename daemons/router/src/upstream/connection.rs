@@ -32,6 +32,8 @@ impl UpstreamConnection {
     pub(crate) async fn open(endpoint: SocketAddr, timeout: Duration) -> io::Result<Self> {
         let io = tokio::time::timeout(timeout, TcpStream::connect(endpoint)).await??;
         io.set_nodelay(true)?;
+        // What kernels cannot do that do not know it is no matter here.
+        let _ = kogge_host::tcp::limit_waits(&io);
         Ok(Self { io, read: BytesMut::new(), ahead: Bytes::new(), read_size: MIN_READ, max_idle_ms: None })
     }
 
