@@ -30,6 +30,7 @@ use crate::hearing::Hearing;
 use crate::image::Image;
 use crate::intake::Intake;
 use crate::job::{Answer, Job};
+use crate::leading;
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
 use crate::refusal::Refusal;
@@ -137,6 +138,7 @@ impl Reactor {
             biased;
             () = token.cancelled() => return Turn::End(None),
             () = leadership.lost() => return Turn::Seek(Seeking::following()),
+            () = leading::deposed(self.copy.as_ref(), leadership) => return Turn::Seek(Seeking::following()),
             () = mistake(&mut self.righted) => return Turn::Seek(Seeking::mistaken()),
             gone = ended => return Turn::End(Some(Reason::new(gone.to_string()))),
             Some(job) = self.wires.jobs.recv() => {
