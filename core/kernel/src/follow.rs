@@ -1,6 +1,7 @@
 //! Following: a kernel that is only looked at goes on with the records of the one that decides.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kogge_model::id::{AgentId, FrameworkId, TaskId};
 use kogge_model::time::Timestamp;
@@ -53,6 +54,21 @@ impl Kernel {
         self.newest_run = self.newest_run.max(saved.highest_run);
         self.saved_run = self.saved_run.max(saved.highest_run);
         self.timers = Timers::default();
+    }
+
+    /// The records that it follows, for [`Kernel::restore`]: whoever decides from now on begins with a kernel of his own.
+    #[must_use]
+    pub fn into_records(self) -> Records {
+        let recorded = self.frameworks.into_values().filter(|known| known.failover_at.is_some());
+        let frameworks =
+            recorded.map(|known| FrameworkRecord { is_ending: known.is_ending, info: known.info });
+        let agents = self.agents.into_values();
+        Records {
+            agents: agents.map(|agent| AgentRecord { info: agent.info, rules: agent.rules }).collect(),
+            frameworks: frameworks.collect(),
+            tasks: self.tasks.into_values().map(|task| Arc::unwrap_or_clone(task.record)).collect(),
+            highest_run: self.saved_run,
+        }
     }
 
     /// The opposite of [`Kernel::restore_task`].

@@ -183,5 +183,8 @@ proptest! {
             prop_assert!(follower.view().newest_run() >= restored.view().newest_run());
             prop_assert_eq!(follower.next_wakeup(), None);
         }
+        let records = follower.into_records();
+        prop_assert_eq!(&records, &store.records());
+        prop_assert_eq!(seen(&Kernel::restore(now, config(3), records)), seen(&Kernel::restore(now, config(3), store.records())));
     }
 }

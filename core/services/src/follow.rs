@@ -48,6 +48,18 @@ impl Services {
         Ok(())
     }
 
+    /// The records that they follow, for [`Services::restore`]: whoever decides from now on begins with services of his
+    /// own.
+    #[must_use]
+    pub fn into_records(self) -> Records {
+        let mut records = Records::default();
+        for service in self.services.into_values() {
+            records.services.push(service.record);
+            records.instances.extend(service.instances.into_values().map(Arc::unwrap_or_clone));
+        }
+        records
+    }
+
     fn follow_service(&mut self, record: ServiceRecord) {
         self.revision = self.revision.max(newest_revision(&record));
         match self.services.get_mut(&record.service) {

@@ -242,6 +242,7 @@ proptest! {
         }
         stop_interfering(&mut world);
         follower.follow(&world);
+        follower.end(&world);
         check_settled(&world);
     }
 

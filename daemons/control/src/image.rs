@@ -174,6 +174,11 @@ impl Image {
         self.plain_under(prefix).map(Cow::Borrowed).chain(packed.map(Cow::Owned))
     }
 
+    /// How many keys begin with `prefix`.
+    pub(crate) fn count(&self, prefix: &str) -> usize {
+        self.plain_under(prefix).count() + self.packed.count(&Key::from(prefix.to_owned()))
+    }
+
     #[cfg(test)]
     pub(crate) const fn packed_mut(&mut self) -> &mut PackedEntries {
         &mut self.packed

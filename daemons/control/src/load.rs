@@ -159,17 +159,24 @@ fn kernel(
         tasks: image.records_with(keys::TASKS, |task| reader.share_task(task))?,
         highest_run: image.record(keys::RUN_COUNTER)?.unwrap_or_default(),
     };
+    Ok(kernel_of(records, settings, now))
+}
+
+fn kernel_of(records: kogge_kernel::Records, settings: &Settings, now: Timestamp) -> Kernel {
     let config = kogge_kernel::Config {
         is_founder: settings.is_founder,
         ..kogge_kernel::Config::new(settings.cluster.clone(), settings.term)
     };
-    Ok(Kernel::restore_at(now, Some(clock::since_boot()), config, records))
+    Kernel::restore_at(now, Some(clock::since_boot()), config, records)
 }
 
 fn services(image: &Image, now: Timestamp, sharing: &Sharing) -> Result<Services, LoadError> {
     let mut reader = sharing.reader();
     let instances = image.records_with(keys::INSTANCES, |instance| reader.share_instance(instance))?;
-    let records = kogge_services::Records { services: image.records(keys::SERVICES)?, instances };
+    services_of(kogge_services::Records { services: image.records(keys::SERVICES)?, instances }, now)
+}
+
+fn services_of(records: kogge_services::Records, now: Timestamp) -> Result<Services, LoadError> {
     // Task ids are drawn from it and never come again: each load needs another one.
     let seed = kogge_host::seed::draw().map_err(LoadError::Seed)?;
     Ok(Services::restore(now, kogge_services::Config::default(), seed, records)?)
@@ -202,15 +209,47 @@ pub(crate) async fn cloud_aside(
     settings: Settings,
     sharing: Arc<Sharing>,
 ) -> Result<Cloud, LoadError> {
-    let loading = move || shared_cloud(&image, settings, clock::now(), &sharing);
-    match tokio::task::spawn_blocking(loading).await {
-        Ok(cloud) => cloud,
+    aside(move || shared_cloud(&image, settings, clock::now(), &sharing)).await
+}
+
+/// Makes the cores of `cloud`, which only were looked at, those of a leader of `settings`, out of the records they hold.
+pub(crate) async fn renew(cloud: &mut Cloud, settings: Settings) -> Result<(), LoadError> {
+    let now = clock::now();
+    let none = kernel_of(kogge_kernel::Records::default(), &settings, now);
+    let kernel = std::mem::replace(&mut cloud.kernel, none);
+    let none = services_of(kogge_services::Records::default(), now)?;
+    let services = std::mem::replace(&mut cloud.services, none);
+    let known = settings.clone();
+    let renewing = move || {
+        std::thread::scope(|scope| {
+            let kernel = scope.spawn(|| kernel_of(kernel.into_records(), &known, now));
+            let services = services_of(services.into_records(), now);
+            let kernel = kernel.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, LoadError>((kernel, services?))
+        })
+    };
+    (cloud.kernel, cloud.services) = aside(renewing).await?;
+    cloud.discovery = discovery(&settings);
+    cloud.settings = settings;
+    (cloud.impostors, cloud.stale, cloud.draining) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+    cloud.words = VecDeque::new();
+    Ok(())
+}
+
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The process ends.
             Err(_) => std::future::pending().await,
         },
     }
+}
+
+/// Terms grow by more than a leader makes tables, so whoever leads later goes on beyond them.
+fn discovery(settings: &Settings) -> Discovery {
+    Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS))
 }
 
 fn shared_cloud(
@@ -228,8 +267,7 @@ fn shared_cloud(
         tree,
         services,
         kernel,
-        // Terms grow by more than a leader makes tables, so whoever leads later goes on beyond them.
-        discovery: Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS)),
+        discovery: discovery(&settings),
         journal: Journal::restore(image.records(keys::DECISIONS)?),
         ended: EndedTasks::restore(image.records(keys::ENDED)?),
         access: access(image)?,

@@ -67,6 +67,11 @@ impl PackedEntries {
         Some(packed.unpack(self.tools.as_ref().and_then(Tools::reader).as_mut()))
     }
 
+    /// How many keys begin with `prefix`.
+    pub(crate) fn count(&self, prefix: &Key) -> usize {
+        self.entries.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(prefix)).count()
+    }
+
     /// Those whose keys begin with `prefix`.
     pub(crate) fn under<'a>(&'a self, prefix: &Key) -> impl Iterator<Item = Entry> + use<'a> {
         let mut reader = self.tools.as_ref().and_then(Tools::reader);

@@ -17,7 +17,6 @@ use kogge_store::{Leadership, ReadError, Revision, Store};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::cloud::Cloud;
 use crate::copy::{Copy, Reached};
 use crate::hearing::Hearing;
 use crate::image::Image;
@@ -37,6 +36,8 @@ use crate::view::View;
 const LOOK_SHARE: u32 = 10;
 /// And at most so often.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
+/// When there was no news for so long, the cores are made before anybody looks, or this server leads.
+const CALM: Duration = Duration::from_secs(5);
 
 /// Why the reactor decides nothing.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ struct Show {
     /// When what the doors know of members and operators last changed.
     access: Option<Revision>,
     not_before: Instant,
+    /// When nothing may have happened for long enough to prepare what comes.
+    calm_at: Instant,
 }
 
 impl Show {
@@ -89,10 +92,12 @@ impl Show {
     }
 }
 
-/// Leading again, with the cores as the engine has them.
+/// Leading again, with what stands in the engine.
 struct Regained {
     leadership: Option<Leadership>,
-    cloud: Cloud,
+    settings: Settings,
+    /// What stands in the engine; none if the copy has caught up.
+    image: Option<Arc<Image>>,
     righted: Option<watch::Receiver<u64>>,
 }
 
@@ -119,6 +124,7 @@ impl Reactor {
             told: None,
             access: None,
             not_before: Instant::now(),
+            calm_at: Instant::now() + CALM,
         };
         let mut reached = self.copy.as_ref().map(Copy::reached);
         let mut moved = self.copy.as_ref().map(Copy::reached);
@@ -143,17 +149,27 @@ impl Reactor {
                 Some(job) = self.wires.jobs.recv() => self.show(job, &mut show, seeking).await,
                 Some(_) = self.wires.agents.incoming.recv() => {}
                 Some(_) = self.wires.drained.recv() => {}
+                made = show.view.made(&mut self.cloud) => self.show_made(made, &mut show),
                 () = news => self.tell_news(&mut show),
+                () = tokio::time::sleep_until(show.calm_at.into()) => self.prepare(&mut show),
             }
         };
         match regained {
             Err(reason) => Turn::End(Some(reason)),
-            Ok(Regained { leadership, cloud, righted }) => {
+            Ok(Regained { leadership, settings, image, righted }) => {
+                let taken = match (image, &self.copy) {
+                    (None, Some(copy)) => show.view.lead(copy, &mut self.cloud, settings).await,
+                    (image, _) => load::cloud_aside(image.unwrap_or_default(), settings, Arc::default())
+                        .await
+                        .map(|cloud| self.cloud = cloud),
+                };
+                if let Err(error) = taken {
+                    return Turn::End(Some(Reason::new(error.to_string())));
+                }
                 self.righted = righted;
                 if leadership.is_some() {
                     self.leadership = leadership;
                 }
-                self.cloud = cloud;
                 self.hearing = Hearing::new(clock::since_boot());
                 tracing::info!(term = %self.cloud.settings.term, "this server leads");
                 Turn::Begin
@@ -190,7 +206,7 @@ impl Reactor {
 
     /// Tells that the copy has gone on to whoever waits for that; the doors, who may come in.
     fn tell_news(&mut self, show: &mut Show) {
-        let Some(copy) = &self.copy else { return };
+        let Some(copy) = self.copy.clone() else { return };
         let began = Instant::now();
         let (digest, access) = {
             let image = copy.image();
@@ -208,22 +224,42 @@ impl Reactor {
         }
         if show.told.replace(digest) != Some(digest) {
             self.wires.changed.send_modify(|count| *count += 1);
+            show.calm_at = Instant::now() + CALM;
+        }
+        if let Err(error) = show.view.go_on(&copy, &mut self.cloud) {
+            tracing::error!(%error, "the copy of the state cannot be shown");
         }
         show.rest(began);
+    }
+
+    /// Has the cores made in time.
+    fn prepare(&self, show: &mut Show) {
+        show.calm_at = Instant::now() + CALM;
+        if let Some(copy) = &self.copy {
+            show.view.prepare(copy, &self.cloud);
+        }
+    }
+
+    fn show_made(&mut self, made: Result<(), LoadError>, show: &mut Show) {
+        match made {
+            Ok(()) => {
+                show.is_dirty = false;
+                self.tell_members();
+            }
+            Err(error) => tracing::error!(%error, "the copy of the state cannot be shown"),
+        }
     }
 
     /// Makes the cores those of the copy, if that has something else.
     async fn refresh(&mut self, show: &mut Show) {
         let Some(copy) = &self.copy else { return };
         let began = Instant::now();
-        match show.view.refresh(copy, &mut self.cloud).await {
+        let made = match show.view.refresh(copy, &mut self.cloud).await {
             Ok(false) => return,
-            Ok(true) => {
-                show.is_dirty = false;
-                self.tell_members();
-            }
-            Err(error) => tracing::error!(%error, "the copy of the state cannot be shown"),
-        }
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.show_made(made, show);
         show.rest(began);
     }
 
@@ -291,7 +327,9 @@ impl Seeker {
             if leadership.is_some() || !is_deposed {
                 let righted = self.copy.as_ref().map(Copy::righted);
                 match self.take_over(leadership.as_ref()).await {
-                    Ok(cloud) => return Ok(Regained { leadership, cloud, righted }),
+                    Ok(image) => {
+                        return Ok(Regained { leadership, settings: self.settings, image, righted });
+                    }
                     Err(LoadError::Read(ReadError::Unavailable(gone))) => {
                         tracing::debug!(%gone, "the state cannot be read yet");
                     }
@@ -319,8 +357,8 @@ impl Seeker {
         let _ = tokio::time::timeout(courtesy, elected).await;
     }
 
-    /// The cores as they stand in the engine, for the term of `leadership` if that is a new one.
-    async fn take_over(&mut self, leadership: Option<&Leadership>) -> Result<Cloud, LoadError> {
+    /// What stands in the engine, unless the copy has it, for the term of `leadership` if that is a new one.
+    async fn take_over(&mut self, leadership: Option<&Leadership>) -> Result<Option<Arc<Image>>, LoadError> {
         // Nobody else writes any more: a copy that has caught up since the election is the whole truth.
         let catch_up = async {
             match &self.copy {
@@ -334,10 +372,9 @@ impl Seeker {
         if let Some(leadership) = leadership {
             self.settings.term = Term(record.term_base.saturating_add(leadership.fence()));
         }
-        if let Some(copy) = self.copy.as_ref().filter(|_| is_whole) {
-            return load::cloud_aside(copy.snapshot(), self.settings.clone(), Arc::default()).await;
+        if is_whole {
+            return Ok(None);
         }
-        let image = Image::read(self.store.as_ref()).await?;
-        load::cloud_aside(Arc::new(image), self.settings.clone(), Arc::default()).await
+        Ok(Some(Arc::new(Image::read(self.store.as_ref()).await?)))
     }
 }

@@ -1,10 +1,11 @@
 //! What a server shows that does not lead: the cores as its copy of the state tells.
 //!
-//! They are made of the whole copy once, and then go on by what changed whenever somebody looks. Nobody decides with
-//! them: who is elected makes his own.
+//! They are made of the whole copy once, when somebody looks or little happens, and then go on by what changed. Nobody
+//! decides with them; but who is elected makes his own of them, which takes a part of the time.
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use kogge_host::clock;
 use kogge_model::digest::Digest;
 use kogge_model::id::{AgentId, FrameworkId, RevisionId, TaskId};
@@ -17,14 +18,19 @@ use crate::copy::Copy;
 use crate::image::{Image, News};
 use crate::keys;
 use crate::load::{self, LoadError, parse};
+use crate::settings::Settings;
 use crate::sharing::Sharing;
 use crate::state_digest::StateDigest;
+
+/// Cores under way, on a thread of their own.
+type Making = BoxFuture<'static, Result<Cloud, LoadError>>;
 
 /// How far the cores of a server have come that does not lead.
 #[derive(Default)]
 pub(crate) struct View {
     /// Whether the cores were made of the copy, and have gone on with it since.
     is_made: bool,
+    making: Option<Making>,
     /// What the copy contained that they were made of; none yet. Two revisions may contain the same, and a copy that
     /// was read anew may contain something else at the same revision.
     shown: Option<StateDigest>,
@@ -44,23 +50,99 @@ impl View {
     /// # Errors
     /// When the copy cannot be shown. It is tried again when it has changed.
     pub(crate) async fn refresh(&mut self, copy: &Copy, cloud: &mut Cloud) -> Result<bool, LoadError> {
-        let Some(step) = self.step(copy) else { return Ok(false) };
-        // Until it is done: what was followed in part is made anew.
-        self.is_made = false;
-        match step {
-            Step::Follow(news, access) => {
-                follow(cloud, &news, &self.sharing)?;
-                if let Some(image) = access {
-                    (cloud.access, cloud.operators) = (load::access(&image)?, load::operators(&image)?);
-                }
-            }
-            Step::Make(image) => {
-                self.sharing = Arc::default();
-                *cloud = load::cloud_aside(image, cloud.settings.clone(), Arc::clone(&self.sharing)).await?;
+        let is_making = self.making.is_some();
+        if is_making {
+            self.made(cloud).await?;
+        }
+        match self.step(copy) {
+            None => return Ok(is_making),
+            Some(Step::Follow(news, access)) => self.follow(cloud, &news, access.as_deref())?,
+            Some(Step::Make(image)) => {
+                self.make(image, cloud);
+                self.made(cloud).await?;
             }
         }
-        self.is_made = true;
         Ok(true)
+    }
+
+    /// Goes on by what changed, if that is little; what was never made is not made for that.
+    ///
+    /// # Errors
+    /// As [`View::refresh`].
+    pub(crate) fn go_on(&mut self, copy: &Copy, cloud: &mut Cloud) -> Result<(), LoadError> {
+        match if self.is_made { self.step(copy) } else { None } {
+            None => Ok(()),
+            Some(Step::Follow(news, access)) => self.follow(cloud, &news, access.as_deref()),
+            Some(Step::Make(_)) => {
+                (self.is_made, self.shown) = (false, None);
+                Ok(())
+            }
+        }
+    }
+
+    /// Begins to make the cores before anybody asks for them, if they are not there.
+    pub(crate) fn prepare(&mut self, copy: &Copy, cloud: &Cloud) {
+        if !self.is_made
+            && self.making.is_none()
+            && let Some(Step::Make(image)) = self.step(copy)
+        {
+            self.make(image, cloud);
+        }
+    }
+
+    fn make(&mut self, image: Arc<Image>, cloud: &Cloud) {
+        self.is_made = false;
+        self.sharing = Arc::default();
+        let (settings, sharing) = (cloud.settings.clone(), Arc::clone(&self.sharing));
+        self.making = Some(Box::pin(load::cloud_aside(image, settings, sharing)));
+    }
+
+    /// Waits for cores that are under way, if there are any: else for ever.
+    ///
+    /// # Errors
+    /// When they cannot be made.
+    pub(crate) async fn made(&mut self, cloud: &mut Cloud) -> Result<(), LoadError> {
+        let Some(making) = &mut self.making else { return std::future::pending().await };
+        let result = making.await;
+        self.making = None;
+        *cloud = result?;
+        self.is_made = true;
+        Ok(())
+    }
+
+    /// The cores for a leader of `settings`: those that are shown, if they have gone on to all that `copy` has, which must
+    /// have caught up.
+    ///
+    /// # Errors
+    /// When the copy is no state to lead with.
+    pub(crate) async fn lead(
+        mut self,
+        copy: &Copy,
+        cloud: &mut Cloud,
+        settings: Settings,
+    ) -> Result<(), LoadError> {
+        if self.making.is_some()
+            && let Err(error) = self.made(cloud).await
+        {
+            tracing::debug!(%error, "what was under way is made anew");
+        }
+        let gone_on = self.go_on(copy, cloud);
+        if gone_on.is_ok() && self.is_made && is_whole(&copy.snapshot(), cloud) {
+            return load::renew(cloud, settings).await;
+        }
+        *cloud = load::cloud_aside(copy.snapshot(), settings, Arc::default()).await?;
+        Ok(())
+    }
+
+    fn follow(&mut self, cloud: &mut Cloud, news: &News, access: Option<&Image>) -> Result<(), LoadError> {
+        // Until it is done: what was followed in part is made anew.
+        self.is_made = false;
+        follow(cloud, news, &self.sharing)?;
+        if let Some(image) = access {
+            (cloud.access, cloud.operators) = (load::access(image)?, load::operators(image)?);
+        }
+        self.is_made = true;
+        Ok(())
     }
 
     fn step(&mut self, copy: &Copy) -> Option<Step> {
@@ -73,6 +155,29 @@ impl View {
         let is_access = split(&news, keys::ACCESS).next().is_some();
         Some(Step::Follow(news, is_access.then(|| Arc::clone(&image))))
     }
+}
+
+/// Whether as much is shown as there is. It is, unless something of ours is wrong; but nobody ends a task for that (G4).
+fn is_whole(image: &Image, cloud: &Cloud) -> bool {
+    let view = cloud.kernel.view();
+    let instances = cloud.services.iter().map(|service| service.instances.len()).sum();
+    let shown = [
+        (keys::AGENTS, view.agents().count()),
+        (keys::TASKS, view.tasks().count()),
+        (keys::SERVICES, cloud.services.iter().count()),
+        (keys::INSTANCES, instances),
+        (keys::REVISIONS, cloud.tree.revisions().count()),
+        (keys::NODES, cloud.tree.node_count()),
+    ];
+    let wrong = shown.iter().find(|(prefix, count)| image.count(prefix) != *count);
+    if let Some((prefix, count)) = wrong {
+        tracing::error!(
+            prefix,
+            count,
+            "the cores of this server are not what its copy holds: they are made anew"
+        );
+    }
+    wrong.is_none()
 }
 
 /// Goes on by `news`. Each core hears at once what concerns it: a commit is whole, and so is what came of several.

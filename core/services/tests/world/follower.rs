@@ -29,6 +29,13 @@ impl Follower {
         Self { services: Services::new(Config::default(), [7; 32]), known: Saved::default() }
     }
 
+    /// It has what was saved, for whoever decides from now on.
+    pub fn end(self, world: &World) {
+        let Records { services, instances } = self.services.into_records();
+        assert!(services.iter().eq(world.records.0.values()));
+        assert!(instances.iter().eq(world.records.1.values()));
+    }
+
     /// Goes on, and has what was saved, no more and no less.
     pub fn follow(&mut self, world: &World) {
         let (services, forgotten_services) = difference(&self.known.0, &world.records.0);

@@ -171,3 +171,52 @@ async fn whoever_takes_his_time_with_the_copy_holds_nobody_up() {
     assert_eq!(pair.copy.image().under(keys::INSTANCES).count(), 5);
     assert_eq!(pair.group.shutdown(Duration::from_secs(30)).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn whoever_is_elected_goes_on_with_what_he_showed() {
+    let mut pair = Pair::new().await;
+    let web = service("web");
+    pair.turn(&[wish(&web, 3)], Vec::new()).await;
+    // Made in time, before anybody looks.
+    assert!(pair.copy.catch_up().await);
+    pair.view.prepare(&pair.copy, &pair.shown);
+    pair.view.made(&mut pair.shown).await.unwrap();
+    let specs = |cloud: &Cloud| {
+        let tasks = cloud.kernel.view().tasks();
+        tasks.map(|task| (task.spec.task.clone(), Arc::as_ptr(&task.spec))).collect::<Vec<_>>()
+    };
+    let early = specs(&pair.shown);
+    assert_eq!(early.len(), 3);
+    pair.turn(&[wish(&web, 5), wish(&service("job"), 2)], Vec::new()).await;
+    assert!(pair.copy.catch_up().await);
+
+    let settings =
+        Settings { term: kogge_model::id::Term(9), is_founder: false, ..pair.shown.settings.clone() };
+    let anew = load::cloud(&pair.copy.snapshot(), settings.clone(), NOW).unwrap();
+    pair.view.lead(&pair.copy, &mut pair.shown, settings).await.unwrap();
+    assert_eq!(seen(&pair.shown), seen(&anew));
+    assert_eq!(pair.shown.settings.term, anew.settings.term);
+    let late = specs(&pair.shown);
+    assert!(late.len() == 7 && early.iter().all(|known| late.contains(known)), "they were made anew");
+    // As a leader he has nothing to change.
+    let mut round = Round::begin(NOW);
+    pair.shown.begin(&mut round);
+    let orders: usize = rounds(&mut pair.shown, round).iter().map(|round| round.outbox.len()).sum();
+    assert_eq!(orders, 0);
+    assert_eq!(pair.group.shutdown(Duration::from_secs(30)).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn whoever_is_elected_takes_no_cores_that_lack_something() {
+    let mut pair = Pair::new().await;
+    pair.turn(&[wish(&service("web"), 3)], Vec::new()).await;
+    assert!(pair.look().await.unwrap());
+    // As if an event had been overlooked.
+    let lost = pair.shown.kernel.view().tasks().next().unwrap().spec.task.clone();
+    let forgotten_tasks = vec![lost.clone()];
+    pair.shown.kernel.follow(NOW, kogge_kernel::RecordChanges { forgotten_tasks, ..Default::default() });
+    let settings = pair.shown.settings.clone();
+    pair.view.lead(&pair.copy, &mut pair.shown, settings).await.unwrap();
+    assert!(pair.shown.kernel.view().task(&lost).is_some(), "a task would be ended that is on record");
+    assert_eq!(pair.group.shutdown(Duration::from_secs(30)).await, Vec::<String>::new());
+}
