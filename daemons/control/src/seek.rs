@@ -157,6 +157,7 @@ impl Reactor {
         match regained {
             Err(reason) => Turn::End(Some(reason)),
             Ok(Regained { leadership, settings, image, righted }) => {
+                let (began, is_ready) = (Instant::now(), show.view.is_ready());
                 let taken = match (image, &self.copy) {
                     (None, Some(copy)) => show.view.lead(copy, &mut self.cloud, settings).await,
                     (image, _) => load::cloud_aside(image.unwrap_or_default(), settings, Arc::default())
@@ -171,7 +172,8 @@ impl Reactor {
                     self.leadership = leadership;
                 }
                 self.hearing = Hearing::new(clock::since_boot());
-                tracing::info!(term = %self.cloud.settings.term, "this server leads");
+                let (term, took) = (self.cloud.settings.term, began.elapsed());
+                tracing::info!(%term, is_ready, ?took, "this server leads");
                 Turn::Begin
             }
         }

@@ -80,6 +80,11 @@ impl View {
         }
     }
 
+    /// Whether the cores are there, and only have to go on.
+    pub(crate) const fn is_ready(&self) -> bool {
+        self.is_made
+    }
+
     /// Begins to make the cores before anybody asks for them, if they are not there.
     pub(crate) fn prepare(&mut self, copy: &Copy, cloud: &Cloud) {
         if !self.is_made
