@@ -22,6 +22,9 @@ use crate::settings::Settings;
 use crate::sharing::Sharing;
 use crate::state_digest::StateDigest;
 
+/// After so many changes it is forgotten what their records have in common: it also knows services that are long gone.
+const SHARED_AT_MOST: usize = 200_000;
+
 /// Cores under way, on a thread of their own.
 type Making = BoxFuture<'static, Result<Cloud, LoadError>>;
 
@@ -35,6 +38,8 @@ pub(crate) struct View {
     /// was read anew may contain something else at the same revision.
     shown: Option<StateDigest>,
     sharing: Arc<Sharing>,
+    /// Changes that were followed with it.
+    shared: usize,
 }
 
 /// What has to be done to show what the copy has.
@@ -97,7 +102,7 @@ impl View {
 
     fn make(&mut self, image: Arc<Image>, cloud: &Cloud) {
         self.is_made = false;
-        self.sharing = Arc::default();
+        (self.sharing, self.shared) = (Arc::default(), 0);
         let (settings, sharing) = (cloud.settings.clone(), Arc::clone(&self.sharing));
         self.making = Some(Box::pin(load::cloud_aside(image, settings, sharing)));
     }
@@ -142,6 +147,10 @@ impl View {
     fn follow(&mut self, cloud: &mut Cloud, news: &News, access: Option<&Image>) -> Result<(), LoadError> {
         // Until it is done: what was followed in part is made anew.
         self.is_made = false;
+        self.shared += news.len();
+        if self.shared > SHARED_AT_MOST {
+            (self.sharing, self.shared) = (Arc::default(), news.len());
+        }
         follow(cloud, news, &self.sharing)?;
         if let Some(image) = access {
             (cloud.access, cloud.operators) = (load::access(image)?, load::operators(image)?);
