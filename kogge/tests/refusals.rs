@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use kogge_testkit::CloudUnderTest;
+use kogge_testkit::{CloudUnderTest, remains};
 
 const KOGGE: &str = env!("CARGO_BIN_EXE_kogge");
 
@@ -54,6 +54,7 @@ fn a_door_that_is_taken_and_a_damaged_state_are_told() {
     std::fs::write(data.join("state/state.redb"), b"this is no state").unwrap();
     let output = up(&["--doors", "ephemeral"]);
     assert!(!output.status.success() && said(&output).contains("damaged"), "{}", said(&output));
+    remains::clear(&data);
 }
 
 #[test]

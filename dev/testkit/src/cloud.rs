@@ -214,6 +214,7 @@ impl Drop for CloudUnderTest {
             let _ = self.run(&["up", "--detach", "--doors", "ephemeral"]);
             let _ = self.run(&["down"]);
         }
+        remains::clear(&self.data());
     }
 }
 

@@ -25,6 +25,17 @@ pub fn of(data: &Path) -> Vec<String> {
     left
 }
 
+/// Removes what a cloud that keeps its tasks leaves until the next start of the machine, if nothing uses it.
+pub fn clear(data: &Path) {
+    if of(data).is_empty() {
+        let _ = std::fs::remove_dir_all(runtime(data));
+    }
+}
+
+fn runtime(data: &Path) -> PathBuf {
+    Path::new("/run/kogge").join(tag(data))
+}
+
 fn processes(data: &Path) -> Vec<String> {
     let needle = data.to_string_lossy().into_owned();
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };

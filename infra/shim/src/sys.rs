@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use rustix::mount::OpenTreeFlags;
 
@@ -51,6 +52,20 @@ fn set_read_only(dir: RawFd, path: &std::ffi::CStr, flags: libc::c_int) -> io::R
         )
     };
     Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// Closes the descriptors from `first` to `last`, both included, that are open (close_range(2)).
+pub(crate) fn close_range(first: u32, last: u32) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "close_range has no wrapper")]
+    // SAFETY: the caller owns the process and uses none of them again.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    Errno::result(result).map(drop).map_err(io::Error::from)
+}
+
+/// Dies with the parent, which is `parent` now (`PR_SET_PDEATHSIG` of prctl(2)). False when it has died already.
+pub(crate) fn die_with(parent: Pid) -> bool {
+    // Set first, so that no death falls between the two.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).is_ok() && nix::unistd::getppid() == parent
 }
 
 /// Sends signal `number`, which may be a real-time one, to a child that is not reaped yet. Nobody else can have

@@ -28,7 +28,8 @@ pub(crate) fn run(args: &JoinArgs, global: &Global) -> Result<u8, Failure> {
         None => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| failure("cannot start", &error))?;
-            let cluster = runtime.block_on(Box::pin(join(args, &place)))?;
+            let joined = runtime.block_on(Box::pin(join(args, &place)));
+            let cluster = joined.inspect_err(|_| place.give_up())?;
             tell(global.output, &cluster, "joined");
         }
     }

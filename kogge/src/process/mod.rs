@@ -75,5 +75,5 @@ fn serve(
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    runtime.block_on(Box::pin(body(ready)))
+    runtime.block_on(Box::pin(body(ready))).inspect_err(|_| place.give_up())
 }

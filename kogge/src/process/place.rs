@@ -53,6 +53,11 @@ impl Place {
         Path::new("/run/kogge").join(self.tag())
     }
 
+    /// What was made for a process that could not begin goes again; where anything lies, it stays.
+    pub(crate) fn give_up(&self) {
+        let _ = std::fs::remove_dir(self.runtime());
+    }
+
     pub(crate) fn log_file(&self) -> PathBuf {
         self.data.join("kogge.log")
     }

@@ -236,9 +236,15 @@ impl Machine {
 impl Drop for Machine {
     /// A test that failed leaves nothing running either.
     fn drop(&mut self) {
-        if !std::thread::panicking() || !self.data().join("doors.json").exists() {
-            return;
+        if std::thread::panicking() && self.data().join("doors.json").exists() {
+            self.end();
         }
+        remains::clear(&self.data());
+    }
+}
+
+impl Machine {
+    fn end(&self) {
         let _ = rustix::process::kill_process(self.pid(), rustix::process::Signal::KILL);
         if self.data().join("membership.json").exists() {
             let _ = self.run(&["leave"]);

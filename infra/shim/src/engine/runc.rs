@@ -3,15 +3,17 @@
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use super::launcher::set_window;
 use super::{Container, Engine, EngineError, Joined, Joining, JoiningStdio, remove_dir};
 use crate::protocol::WindowSize;
-use crate::socket;
+use crate::{socket, sys};
 
 /// The longest part of the program's talk that is passed on, in characters.
 const MAX_TALK_CHARS: usize = 1_000;
@@ -83,6 +85,13 @@ impl Tool {
         let mut command = Command::new(&self.program);
         command.arg("--root").arg(&container.state_root).arg("--log").arg(scratch.log());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let caller = nix::unistd::getpid();
+        let bind = move || if sys::die_with(caller) { Ok(()) } else { Err(Errno::ESRCH.into()) };
+        // SAFETY: two system calls, no memory is taken.
+        #[expect(unsafe_code, reason = "it runs between fork and exec")]
+        unsafe {
+            command.pre_exec(bind)
+        };
         command
     }
 

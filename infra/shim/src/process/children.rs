@@ -104,6 +104,8 @@ impl Supervisor {
         };
         self.task = Task::Ended(Box::new(ended));
         self.kill_at = None;
+        // With its watchdog: there is nothing left to end.
+        self.tenancy = None;
         self.save_ended(Instant::now());
     }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chain;
 use crate::engine::Joined;
-use crate::socket;
+use crate::{socket, sys};
 
 /// The longest report, in bytes.
 const MAX_REPORT_BYTES: usize = 16 * 1024;
@@ -47,6 +47,7 @@ impl Helper {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
+        let shim = nix::unistd::getpid();
         // SAFETY: the shim has a single thread, so the child's copy of the heap and of all locks is consistent.
         #[expect(unsafe_code, reason = "a helper is a fork by nature")]
         let forked = unsafe { nix::unistd::fork() };
@@ -56,6 +57,10 @@ impl Helper {
                 drop(ours);
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
                     shed_inheritance();
+                    // Nobody would know of what it started.
+                    if !sys::die_with(shim) {
+                        return Err("the supervisor has gone".to_owned());
+                    }
                     job().map_err(|error| chain(&error))
                 }));
                 report(&theirs, outcome.unwrap_or_else(|_| Err("the helper panicked".to_owned())));

@@ -15,6 +15,7 @@ mod connection;
 mod ending;
 mod exec;
 mod helper;
+mod lease_timer;
 mod log_writer;
 mod logs;
 mod mounts;
@@ -24,6 +25,7 @@ mod prepare;
 mod requests;
 mod supervisor;
 mod tenancy;
+mod watchdog;
 
 use std::io::Write as _;
 use std::path::Path;

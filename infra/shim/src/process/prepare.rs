@@ -19,8 +19,9 @@ use super::mounts::{self, MountError};
 use super::output::OutputPipe;
 use super::supervisor::Supervisor;
 use super::tenancy::Tenancy;
+use super::watchdog::Watchdog;
 use crate::cgroup::Cgroup;
-use crate::config::{ConfigError, ShimConfig};
+use crate::config::{ConfigError, LeaseTerms, ShimConfig};
 use crate::engine::Container;
 use crate::process::helper::Helper;
 use crate::protocol::{LOG_DIR, SOCKET_FILE};
@@ -66,6 +67,9 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
     let owner = owner(&spec);
     let forbids_swap = spec::forbids_swap(&spec);
     drop(spec);
+    // First of all that is made: its watchdog holds nothing of the rest.
+    let tenancy = config.lease.map(|terms| guarded(&cgroup, terms)).transpose();
+    let tenancy = tenancy.map_err(PrepareError::system("watch over the lease"))?;
     mounts::enter_namespace()?;
     mounts::mount(&config.rootfs)?;
     let listener = listen(dir)?;
@@ -77,7 +81,6 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
         .map_err(PrepareError::system("make the runtime's state directory"))?;
     let (container, engine) = (Container::of(&config), config.engine.engine());
     let container = if forbids_swap { container.without_swap(cgroup.clone()) } else { container };
-    let tenancy = config.lease.map(Tenancy::new).transpose().map_err(PrepareError::system("make a timer"))?;
     let helper = Helper::start(|| {
         let pid = engine.start(&container, stdio)?;
         Ok::<_, crate::engine::EngineError>(crate::engine::Joined { pid, terminal: None })
@@ -95,6 +98,10 @@ pub(super) fn prepare(dir: &Path) -> Result<Supervisor, PrepareError> {
         helper,
         tenancy,
     ))
+}
+
+fn guarded(cgroup: &Cgroup, terms: LeaseTerms) -> io::Result<Tenancy> {
+    Ok(Tenancy::new(terms)?.guarded_by(Watchdog::start(cgroup, terms)?))
 }
 
 /// A session of its own, orphans of the task come here, and signals are read, not suffered.

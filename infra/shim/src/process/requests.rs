@@ -112,6 +112,9 @@ impl Supervisor {
     }
 
     fn renew(&mut self, until_ms: u64) -> Result<(), Failure> {
+        if matches!(self.task, Task::Ended(_)) {
+            return Err(self.not_running());
+        }
         let Some(tenancy) = &mut self.tenancy else {
             return Err(Failure::new(Fault::WrongState, "the task lives on no lease"));
         };

@@ -1,4 +1,4 @@
-//! The lease of a single-copy task (G9): enforced here, where nobody's death can stop it but the shim's own.
+//! The lease of a single-copy task (G9): enforced here, and by a watchdog where the shim cannot.
 //!
 //! ```text
 //!  Held ── notice before the end ──▶ Asked (SIGTERM) ── the end is near ──▶ Killed (SIGKILL, again and again)
@@ -6,25 +6,27 @@
 //! ```
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use kogge_host::clock::since_boot;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
+use super::lease_timer::LeaseTimer;
+use super::watchdog::Watchdog;
 use crate::config::LeaseTerms;
 
 /// Between two SIGKILLs.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// A lease, and the timer that tells its end also after the machine has slept.
+/// A lease, and who ends the task in the shim's stead.
 #[derive(Debug)]
 pub(super) struct Tenancy {
     until: Duration,
     notice: Duration,
     dying: Duration,
     stage: Stage,
-    timer: OwnedFd,
+    timer: LeaseTimer,
+    watchdog: Option<Watchdog>,
 }
 
 /// How far the end has come.
@@ -44,16 +46,21 @@ pub(super) enum Eviction {
 
 impl Tenancy {
     pub(super) fn new(terms: LeaseTerms) -> io::Result<Self> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let tenancy = Self {
             until: Duration::from_millis(terms.until_ms),
             notice: Duration::from_millis(terms.notice_ms),
             dying: Duration::from_millis(terms.dying_ms),
             stage: Stage::Held,
-            timer: rustix::time::timerfd_create(TimerfdClockId::Boottime, flags)?,
+            timer: LeaseTimer::new()?,
+            watchdog: None,
         };
         tenancy.arm()?;
         Ok(tenancy)
+    }
+
+    /// With somebody who ends the task when the shim does not.
+    pub(super) fn guarded_by(self, watchdog: Watchdog) -> Self {
+        Self { watchdog: Some(watchdog), ..self }
     }
 
     /// Readable when [`Tenancy::due`] may have something to do.
@@ -72,6 +79,9 @@ impl Tenancy {
             return Ok(false);
         }
         self.until = self.until.max(Duration::from_millis(until_ms));
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.renew(self.until)?;
+        }
         self.arm()?;
         Ok(true)
     }
@@ -98,14 +108,7 @@ impl Tenancy {
     }
 
     fn arm(&self) -> io::Result<()> {
-        // Nothing but zero would disarm it.
-        let at = self.next().max(Duration::from_nanos(1));
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
-        let at = Timespec { tv_sec: seconds, tv_nsec: at.subsec_nanos().into() };
-        let flags = TimerfdTimerFlags::ABSTIME;
-        rustix::time::timerfd_settime(&self.timer, flags, &Itimerspec { it_interval: zero, it_value: at })?;
-        Ok(())
+        self.timer.arm(self.next())
     }
 }
 
@@ -115,7 +118,8 @@ mod tests {
 
     fn tenancy(until_in_ms: u64) -> Tenancy {
         let now_ms = u64::try_from(since_boot().as_millis()).unwrap();
-        Tenancy::new(LeaseTerms { until_ms: now_ms + until_in_ms, notice_ms: 300, dying_ms: 100 }).unwrap()
+        let terms = LeaseTerms { until_ms: now_ms + until_in_ms, notice_ms: 300, dying_ms: 100 };
+        Tenancy::new(terms).unwrap()
     }
 
     #[test]
