@@ -13,6 +13,8 @@ pub struct NodeConfig {
     pub boot_id: String,
     /// Starts at once; the others wait their turn, first come, first served.
     pub max_starting: usize,
+    /// Starts that wait for their images while others take their places; more of them keep the places they have.
+    pub max_awaiting_images: usize,
     /// Between two signs of life.
     pub heartbeat: Duration,
     /// A task that starts is told of after this long, unless it runs by then: most do, and one word is enough.
@@ -45,6 +47,7 @@ impl NodeConfig {
             info,
             boot_id: boot_id.into(),
             max_starting: 16,
+            max_awaiting_images: 64,
             heartbeat: Duration::from_secs(1),
             tell_start_after: Duration::from_millis(100),
             register_first: Duration::from_secs(3),

@@ -26,6 +26,19 @@ pub enum Input {
         /// What there is.
         found: Found,
     },
+    /// Before the answer to [`crate::Effect::Start`]: it waits for its image, which comes over the network. Said again
+    /// as that goes on; it takes none of the places of those that start.
+    Fetching {
+        /// Whose.
+        task: TaskId,
+        /// What it waits for, and how far that is.
+        reason: Reason,
+    },
+    /// After [`Input::Fetching`]: the image is here, and the start goes on.
+    Fetched {
+        /// Whose.
+        task: TaskId,
+    },
     /// Answers [`crate::Effect::Start`]: the process runs.
     Started {
         /// Whose.

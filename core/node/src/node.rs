@@ -71,6 +71,8 @@ impl Node {
             Input::SessionBegun => self.introduce(now),
             Input::FromControl(message) => self.hear(now, message, effects),
             Input::Recovered { task, found } => self.recover(now, &task, found, effects),
+            Input::Fetching { task, reason } => self.fetching(now, &task, reason, effects),
+            Input::Fetched { task } => self.fetched(&task),
             Input::Started { task, pid, started_at, ip } => {
                 self.started(now, &task, (pid, started_at, ip), effects);
             }

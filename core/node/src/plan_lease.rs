@@ -40,9 +40,11 @@ impl Task {
     pub(crate) fn lease(&self) -> Option<Lease> {
         match self.phase {
             Phase::Vanishing { .. } | Phase::Ended { .. } => None,
-            Phase::Queued | Phase::Starting | Phase::Recovering | Phase::Running(_) | Phase::Stopping(_) => {
-                self.spec.as_ref()?.template.lease()
-            }
+            Phase::Queued
+            | Phase::Starting { .. }
+            | Phase::Recovering
+            | Phase::Running(_)
+            | Phase::Stopping(_) => self.spec.as_ref()?.template.lease(),
         }
     }
 

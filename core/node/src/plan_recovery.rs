@@ -59,7 +59,7 @@ impl Node {
                 self.ask_to_end(now, id, self.order_from_now(now, order), effects);
             }
             (Recorded::Starting | Recorded::Running(_), Found::Exited { exit, at, oom_kills }) => {
-                self.set_phase(id, Phase::Starting);
+                self.set_phase(id, Phase::Starting { awaits_image: false });
                 self.exited(now, id, (exit, at, oom_kills), effects);
             }
             (Recorded::Stopping(order), Found::Exited { exit, at, oom_kills }) => {

@@ -82,18 +82,35 @@ impl Node {
 
     /// Starts those whose turn it is.
     pub(crate) fn start_queued(&mut self, now: Timestamp, effects: &mut Effects) {
-        let mut starting = self.tasks.values().filter(|task| task.is_starting()).count();
+        let all = self.tasks.values().filter(|task| task.is_starting()).count();
+        let waiting = self.tasks.values().filter(|task| task.awaits_image()).count();
+        let mut starting = all - waiting.min(self.config.max_awaiting_images);
         self.queue.retain(|id| self.tasks.get(id).is_some_and(|task| matches!(task.phase, Phase::Queued)));
         while starting < self.config.max_starting {
             // Whoever still waits for a lease lets the others through.
             let Some(place) = self.queue.iter().position(|id| self.tasks[id].may_start(now)) else { return };
             let id = self.queue.remove(place).expect("its place was just found");
             let task = self.tasks.get_mut(&id).expect("only known tasks are in the queue");
-            task.phase = Phase::Starting;
+            task.phase = Phase::Starting { awaits_image: false };
             let text = format!("{} of {} starts under way", starting + 1, self.config.max_starting);
             effects.push(Effect::Start { run: task.run, spec: task.known_spec().clone() });
             effects.push(explain::of_task(now, task, "start", Reason::new(text)));
             starting += 1;
+        }
+    }
+
+    /// The image of a task that is being started is not here yet: others may go on meanwhile.
+    pub(crate) fn fetching(&mut self, now: Timestamp, id: &TaskId, reason: Reason, effects: &mut Effects) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Phase::Starting { awaits_image } = &mut task.phase else { return };
+        *awaits_image = true;
+        self.tell(now, id, Recorded::Starting, reason, effects);
+    }
+
+    /// It is here.
+    pub(crate) fn fetched(&mut self, id: &TaskId) {
+        if let Some(Task { phase: Phase::Starting { awaits_image }, .. }) = self.tasks.get_mut(id) {
+            *awaits_image = false;
         }
     }
 
@@ -107,7 +124,7 @@ impl Node {
     ) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         match &task.phase {
-            Phase::Starting => self.run(now, id, process, Reason::new("started"), effects),
+            Phase::Starting { .. } => self.run(now, id, process, Reason::new("started"), effects),
             Phase::Stopping(stopping) if stopping.stage == StopStage::Cancelling => {
                 let order = stopping.order.clone();
                 self.ask_to_end(now, id, order, effects);

@@ -56,7 +56,7 @@ impl Node {
                 let reason = Reason::new(format!("{} (before it was started)", order.why));
                 self.end(now, id, (now, Outcome::Killed, None), reason, effects);
             }
-            Phase::Starting => {
+            Phase::Starting { .. } => {
                 task.phase = Phase::Stopping(Stopping { order: order.clone(), stage: StopStage::Cancelling });
                 self.tell_stopping(now, id, order, effects);
                 effects.push(Effect::CancelStart(id.clone()));
@@ -129,7 +129,7 @@ impl Node {
                     effects.push(Effect::MakeSure(id));
                 }
                 Phase::Queued
-                | Phase::Starting
+                | Phase::Starting { .. }
                 | Phase::Recovering
                 | Phase::Running(_)
                 | Phase::Ended { .. } => {}
@@ -149,9 +149,11 @@ impl Node {
                 StopStage::Forced { again_at } => Some(again_at),
             },
             Phase::Vanishing { again_at, .. } => Some(*again_at),
-            Phase::Queued | Phase::Starting | Phase::Recovering | Phase::Running(_) | Phase::Ended { .. } => {
-                None
-            }
+            Phase::Queued
+            | Phase::Starting { .. }
+            | Phase::Recovering
+            | Phase::Running(_)
+            | Phase::Ended { .. } => None,
         }
     }
 
@@ -165,7 +167,9 @@ impl Node {
     ) {
         let Some(task) = self.tasks.get(id) else { return };
         let (outcome, reason) = match &task.phase {
-            Phase::Starting | Phase::Running(_) => exit::own_end(exit, oom_kills, task.spec.as_deref()),
+            Phase::Starting { .. } | Phase::Running(_) => {
+                exit::own_end(exit, oom_kills, task.spec.as_deref())
+            }
             Phase::Stopping(stopping) => (Outcome::Killed, exit::ordered_end(exit, &stopping.order.why)),
             // A supervisor that was given up has left word after all.
             Phase::Vanishing { outcome: Outcome::Killed, reason, .. } => {
@@ -181,7 +185,7 @@ impl Node {
     pub(crate) fn lease_ended(&mut self, now: Timestamp, id: &TaskId, effects: &mut Effects) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let is_alive = match task.phase {
-            Phase::Running(_) | Phase::Starting => true,
+            Phase::Running(_) | Phase::Starting { .. } => true,
             Phase::Recovering => !matches!(task.told, Recorded::Stopping(_)),
             Phase::Queued | Phase::Stopping(_) | Phase::Vanishing { .. } | Phase::Ended { .. } => false,
         };
@@ -211,7 +215,7 @@ impl Node {
                 self.vanish(now, id, Outcome::Killed, reason, effects);
             }
             Phase::Queued
-            | Phase::Starting
+            | Phase::Starting { .. }
             | Phase::Recovering
             | Phase::Stopping(_)
             | Phase::Vanishing { .. }

@@ -38,8 +38,8 @@ pub(crate) struct Task {
 pub(crate) enum Phase {
     /// Waits for its turn to start.
     Queued,
-    /// The driver is at it.
-    Starting,
+    /// The driver is at it; `awaits_image` while its image comes over the network, which takes nothing of the machine.
+    Starting { awaits_image: bool },
     /// Restored from a record; waits to hear what is left of it.
     Recovering,
     /// The process runs.
@@ -147,7 +147,15 @@ impl Task {
 
     /// Whether the driver has an unanswered start of it.
     pub(crate) const fn is_starting(&self) -> bool {
-        matches!(self.phase, Phase::Starting | Phase::Stopping(Stopping { stage: StopStage::Cancelling, .. }))
+        matches!(
+            self.phase,
+            Phase::Starting { .. } | Phase::Stopping(Stopping { stage: StopStage::Cancelling, .. })
+        )
+    }
+
+    /// Whether its start waits for nothing but its image.
+    pub(crate) const fn awaits_image(&self) -> bool {
+        matches!(self.phase, Phase::Starting { awaits_image: true })
     }
 
     /// What it runs. Only ended tasks may have none.

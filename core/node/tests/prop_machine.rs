@@ -23,6 +23,7 @@ use proptest::prelude::*;
 
 const TASKS: u8 = 5;
 const MAX_STARTING: usize = 2;
+const MAX_AWAITING_IMAGES: usize = 1;
 const LEASE: Duration = Duration::from_secs(20);
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -33,6 +34,7 @@ enum Step {
     Kill(u8, u64),
     Acknowledge(u8),
     Connect(bool),
+    Fetches(u8, bool),
     StartSucceeds(u8),
     StartFails(u8, bool),
     Exits(u8),
@@ -51,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (task(), 0..800u64).prop_map(|(task, grace)| Step::Kill(task, grace)),
         3 => task().prop_map(Step::Acknowledge),
         1 => any::<bool>().prop_map(Step::Connect),
+        2 => (task(), any::<bool>()).prop_map(|(task, is_done)| Step::Fetches(task, is_done)),
         4 => task().prop_map(Step::StartSucceeds),
         1 => (task(), any::<bool>()).prop_map(|(task, is_permanent)| Step::StartFails(task, is_permanent)),
         2 => task().prop_map(Step::Exits),
@@ -109,7 +112,12 @@ fn config(boot: u32) -> NodeConfig {
         attributes: BTreeMap::new(),
         version: "0".into(),
     };
-    NodeConfig { max_starting: MAX_STARTING, kept_ended: 2, ..NodeConfig::new(info, boot.to_string()) }
+    NodeConfig {
+        max_starting: MAX_STARTING,
+        max_awaiting_images: MAX_AWAITING_IMAGES,
+        kept_ended: 2,
+        ..NodeConfig::new(info, boot.to_string())
+    }
 }
 
 fn spec(task: u8) -> Arc<TaskSpec> {
@@ -161,6 +169,7 @@ impl Machine {
                 self.say(ToAgent::Registered);
             }
             Step::Connect(is_connected) => self.connect(is_connected),
+            Step::Fetches(task, is_done) => self.fetches(&id(task), is_done),
             Step::StartSucceeds(task) => self.start_ends(&id(task), None),
             Step::StartFails(task, is_permanent) => self.start_ends(&id(task), Some(is_permanent)),
             Step::Exits(task) => self.exits(&id(task), Exit::Code { code: 1 }),
@@ -198,6 +207,13 @@ impl Machine {
         self.is_connected = is_connected;
         self.feed(if is_connected { Input::LinkUp } else { Input::LinkDown });
         self.say(ToAgent::Registered);
+    }
+
+    fn fetches(&mut self, task: &TaskId, is_done: bool) {
+        if self.really.get(task) == Some(&Really::Starting) {
+            let (task, reason) = (task.clone(), Reason::new("fetches"));
+            self.feed(if is_done { Input::Fetched { task } } else { Input::Fetching { task, reason } });
+        }
     }
 
     fn start_ends(&mut self, task: &TaskId, failure: Option<bool>) {
@@ -311,7 +327,7 @@ impl Machine {
             self.obey(effect);
         }
         let starting = self.really.values().filter(|really| **really == Really::Starting).count();
-        assert!(starting <= MAX_STARTING, "{starting} starts at once");
+        assert!(starting <= MAX_STARTING + MAX_AWAITING_IMAGES, "{starting} starts at once");
     }
 
     fn obey(&mut self, effect: Effect) {

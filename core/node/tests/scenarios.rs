@@ -35,6 +35,38 @@ fn a_launch_is_kept_then_started_then_told_and_a_repeat_only_answers() {
 }
 
 #[test]
+fn whoever_waits_for_an_image_lets_others_start_and_says_how_far_it_is() {
+    check_telling_after(
+        100,
+        "
+        accepted
+        launch a 1
+        : save a#1 starting
+        : start a 1
+        : explain start a: 1 of 2 starts under way
+        launch b 2
+        : save b#1 starting
+        : start b 2
+        : explain start b: 2 of 2 starts under way
+        launch c 3
+        : save c#1 starting
+        fetching a fetches image big:1: 3 of 20 MiB are here
+        : save a#2 starting
+        : start c 3
+        : explain start c: 2 of 2 starts under way
+        +100
+        : status a#2 starting: fetches image big:1: 3 of 20 MiB are here
+        : status b#1 starting: waits for its turn to start
+        : status c#1 starting: waits for its turn to start
+        fetched a
+        started a 100
+        : save a#3 running 100 healthy
+        : status a#3 running 100 healthy: started
+        ",
+    );
+}
+
+#[test]
 fn a_quick_start_is_told_in_one_word_and_a_slow_one_in_two() {
     check_telling_after(
         100,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fixture::{Image, Layer, Packing, assert_clean, store, store_with};
-use kogge_containers::image::{Credentials, ImageError, Limits, Reference};
+use kogge_containers::image::{Credentials, FetchProgress, ImageError, Limits, Reference};
 use kogge_model::digest::Digest;
 use serde_json::json;
 
@@ -112,12 +112,16 @@ async fn an_image_is_pulled_once_and_known_by_its_digest() {
     let store = store(root.path());
     let image = image();
     let registry = Content::default().image("shop/web", "v1", &image).serve();
-    let record = store.pull(&name(&registry, "shop/web:v1"), None, false).await.unwrap();
+    let record =
+        store.pull(&name(&registry, "shop/web:v1"), None, false, &FetchProgress::default()).await.unwrap();
     assert_eq!(record.manifest, Digest::of(&image.manifest));
     assert!(store.resolve(&name(&registry, "shop/web:v1")).await.unwrap().lower[0].join("high").exists());
     assert_eq!(registry.blobs_served.load(Ordering::Relaxed), 3);
     let by_digest = name(&registry, &format!("shop/web@{}", record.manifest));
-    assert_eq!(store.pull(&by_digest, None, false).await.unwrap().manifest, record.manifest);
+    assert_eq!(
+        store.pull(&by_digest, None, false, &FetchProgress::default()).await.unwrap().manifest,
+        record.manifest
+    );
     assert_eq!(registry.blobs_served.load(Ordering::Relaxed), 3, "what is here is not fetched again");
     assert_clean(root.path());
 }
@@ -136,11 +140,12 @@ async fn of_an_index_the_own_platform_is_pulled() {
     let mut content = Content::default().image("multi", "other", &other).image("multi", "own", &own);
     content.document("multi", "v1", INDEX, index.as_bytes());
     let registry = content.serve();
-    let record = store.pull(&name(&registry, "multi:v1"), None, false).await.unwrap();
+    let record =
+        store.pull(&name(&registry, "multi:v1"), None, false, &FetchProgress::default()).await.unwrap();
     assert_eq!(record.manifest, Digest::of(&own.manifest));
     let pinned = name(&registry, &format!("multi@{}", Digest::of(index.as_bytes())));
     assert_eq!(
-        store.pull(&pinned, None, false).await.unwrap().manifest,
+        store.pull(&pinned, None, false, &FetchProgress::default()).await.unwrap().manifest,
         record.manifest,
         "an index by its digest"
     );
@@ -158,10 +163,11 @@ async fn a_lying_registry_leaves_nothing() {
     let promised = format!("/v2/lie/manifests/{}", Digest::of(&image.manifest));
     content.files.insert(promised, (MANIFEST.to_owned(), other.manifest.clone()));
     let registry = content.serve();
-    let error = store.pull(&name(&registry, "lie:v1"), None, false).await.unwrap_err();
+    let error =
+        store.pull(&name(&registry, "lie:v1"), None, false, &FetchProgress::default()).await.unwrap_err();
     assert!(!error.to_string().is_empty(), "{error}");
     let by_digest = name(&registry, &format!("lie@{}", Digest::of(&image.manifest)));
-    assert!(store.pull(&by_digest, None, false).await.is_err());
+    assert!(store.pull(&by_digest, None, false, &FetchProgress::default()).await.is_err());
     assert!(store.list().await.unwrap().is_empty());
     assert!(store.blobs().size(&Digest::of(&image.layers[1])).is_none(), "the bent layer was not kept");
     assert_clean(root.path());
@@ -173,12 +179,17 @@ async fn unknown_images_bounds_and_silence_are_errors() {
     let small = store_with(root.path(), Limits { blob_bytes: 1_000, ..Limits::default() });
     let big = Image::new(vec![(Layer::new().file("f", &[1; 2_000]).bytes(), Packing::Plain)], json!({}));
     let registry = Content::default().image("big", "v1", &big).serve();
-    let error = small.pull(&name(&registry, "big:v1"), None, false).await.unwrap_err();
+    let error =
+        small.pull(&name(&registry, "big:v1"), None, false, &FetchProgress::default()).await.unwrap_err();
     assert!(matches!(error, ImageError::TooLarge { .. }), "{error}");
-    let error = small.pull(&name(&registry, "big:v2"), None, false).await.unwrap_err();
+    let error =
+        small.pull(&name(&registry, "big:v2"), None, false, &FetchProgress::default()).await.unwrap_err();
     assert!(matches!(error, ImageError::Registry { .. }) && error.hint().is_some(), "{error}");
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = small.pull(&format!("{nobody}/x:1").parse().unwrap(), None, false).await.unwrap_err();
+    let error = small
+        .pull(&format!("{nobody}/x:1").parse().unwrap(), None, false, &FetchProgress::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, ImageError::Registry { .. }), "{error}");
     assert_clean(root.path());
 }
@@ -191,8 +202,8 @@ async fn credentials_open_a_closed_registry() {
     let content = Content { secret: Some("bWU6c2VjcmV0"), ..Content::default() };
     let registry = content.image("closed", "v1", &image()).serve();
     let reference = name(&registry, "closed:v1");
-    assert!(store.pull(&reference, None, false).await.is_err());
+    assert!(store.pull(&reference, None, false, &FetchProgress::default()).await.is_err());
     let credentials = Credentials { username: "me".to_owned(), password: "secret".to_owned() };
     assert!(!format!("{credentials:?}").contains("secret"));
-    store.pull(&reference, Some(&credentials), false).await.unwrap();
+    store.pull(&reference, Some(&credentials), false, &FetchProgress::default()).await.unwrap();
 }

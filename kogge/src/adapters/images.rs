@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use kogge_containers::image::{ImageError, ImageRecord, ImageStore, LoadRequest, Protocol, Reference};
+use kogge_containers::image::{
+    FetchProgress, ImageError, ImageRecord, ImageStore, LoadRequest, Protocol, Reference,
+};
 use kogge_control::ports::{BaseImageWish, Flow, ImageFacts, Images, Pending, Progress};
 use kogge_host::tasks::TaskGroup;
 use kogge_model::image::ImageRef;
@@ -61,7 +63,7 @@ impl CloudImages {
         let reference: Reference = name.parse()?;
         let image = match self.store.resolve(&reference).await {
             Err(ImageError::NotFound { .. }) if reference.registry().is_some() => {
-                self.store.pull(&reference, None, false).await?;
+                self.store.pull(&reference, None, false, &FetchProgress::default()).await?;
                 self.store.resolve(&reference).await?
             }
             found => found?,

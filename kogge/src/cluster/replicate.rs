@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use kogge_containers::image::{ImageError, ImageStore, Peer, PeerBlob, Reference};
+use kogge_containers::image::{FetchProgress, ImageError, ImageStore, Peer, PeerBlob, Reference};
 use kogge_control::{Handle, ServerRecord};
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_model::digest::Digest;
@@ -82,7 +82,7 @@ async fn fetch(images: &ImageStore, others: &Arc<dyn Peer>, image: &ImageRef) ->
         Err(ImageError::NotFound { .. }) => name,
         _ => format!("{}@{}", image.name, image.digest).parse()?,
     };
-    images.fetch(others, image.digest, name).await?;
+    images.fetch(others, image.digest, name, &FetchProgress::default()).await?;
     tracing::info!(image = %image.name, "fetched from another server");
     Ok(())
 }

@@ -86,6 +86,7 @@ fn info() -> AgentInfo {
 fn config(boot: u32, tell_start_after: Duration) -> NodeConfig {
     NodeConfig {
         max_starting: 2,
+        max_awaiting_images: 2,
         kept_ended: 2,
         tell_start_after,
         register_first: Duration::from_millis(200),
@@ -208,6 +209,8 @@ impl Bench {
             ["started", task, pid] => {
                 Input::Started { task: id(task), pid: pid.parse().unwrap(), started_at: self.now, ip: IP }
             }
+            ["fetching", task, ..] => Input::Fetching { task: id(task), reason: reason(2) },
+            ["fetched", task] => Input::Fetched { task: id(task) },
             ["start-failed", task, kind, ..] => {
                 Input::StartFailed { task: id(task), reason: reason(3), is_permanent: *kind == "permanent" }
             }

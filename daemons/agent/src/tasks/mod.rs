@@ -3,6 +3,7 @@
 
 mod container;
 mod error;
+mod image;
 mod lease;
 mod locks;
 mod note;
@@ -36,6 +37,7 @@ use crate::dirs::{Dirs, TaskDirs};
 use crate::loops::probe;
 use crate::loops::reactor::Mailbox;
 use crate::port_leases::PortLeases;
+use image::Fetches;
 use locks::{Alone, Locks};
 pub use sweep::SweepError;
 
@@ -61,6 +63,7 @@ pub(crate) struct Machine {
     most_open_files: u32,
     locks: Locks<TaskId>,
     pulls: Locks<Digest>,
+    fetches: Fetches,
     probes: Semaphore,
     releases: Semaphore,
     /// Tasks whose last processes are being killed.
@@ -101,6 +104,7 @@ impl Machine {
             most_open_files: crate::machine::most_open_files(),
             locks: Locks::default(),
             pulls: Locks::default(),
+            fetches: Fetches::default(),
             probes: Semaphore::new(PARALLEL_PROBES),
             releases: Semaphore::new(PARALLEL_RELEASES),
             vanishing: Mutex::default(),

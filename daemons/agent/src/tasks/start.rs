@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kogge_containers::bundle::{ContainerSpec, NameFiles, NetworkPlace, RootFiles, write_bundle};
-use kogge_containers::image::{Image, ImageError, Protocol, Reference, ResolvedUser};
+use kogge_containers::image::{Image, Protocol, ResolvedUser};
 use kogge_containers::network::PublishedPort;
 use kogge_containers::snapshot::Snapshot;
 use kogge_model::id::RunId;
@@ -164,7 +164,7 @@ impl Machine {
 
     async fn image_files(&self, spec: &TaskSpec, wanted: &ImageRef) -> Result<Files, StartError> {
         let image = self
-            .image(wanted)
+            .image(&spec.task, wanted)
             .await
             .map_err(|source| StartError::Image { image: wanted.clone(), source: Box::new(source) })?;
         let Snapshot { lower, upper, work, merged, .. } =
@@ -179,33 +179,6 @@ impl Machine {
         let root = RootFiles::Image { rootfs: merged.clone(), is_read_only: spec.template.is_root_read_only };
         let rootfs = Rootfs::Overlay { lowers: lower, upper, work, merged };
         Ok(Files { root, rootfs, user, image: Some(image) })
-    }
-
-    /// By its digest; what is not here comes from the servers, or by its name from a registry.
-    async fn image(&self, wanted: &ImageRef) -> Result<Image, ImageError> {
-        let missing = match self.images.image(&wanted.digest).await {
-            Err(error @ ImageError::NotFound { .. }) => error,
-            other => return other,
-        };
-        // Many instances of a service start at once: the first one fetches for all.
-        let _alone = self.pulls.alone(&wanted.digest).await;
-        if let Ok(image) = self.images.image(&wanted.digest).await {
-            return Ok(image);
-        }
-        let reference: Reference = format!("{}@{}", wanted.name, wanted.digest).parse()?;
-        let fetched = match &self.peer {
-            Some(peer) => self.images.fetch(peer, wanted.digest, reference.clone()).await.map(drop),
-            None => Err(missing),
-        };
-        match fetched {
-            Err(error) if reference.registry().is_none() => return Err(error),
-            Err(error) => {
-                tracing::debug!(%error, image = %reference, "not from the servers, so from its registry");
-                self.images.pull(&reference, None, false).await?;
-            }
-            Ok(()) => {}
-        }
-        self.images.image(&wanted.digest).await
     }
 
     /// The machine's own files, for a command without an image.

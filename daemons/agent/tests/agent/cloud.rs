@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kogge_agent::{Agent, AgentConfig, AgentHandle, Leaving, Link, LogWish, Stores};
 use kogge_containers::Workers;
-use kogge_containers::image::{ImageStore, Limits as ImageLimits};
+use kogge_containers::image::{ImageStore, Limits as ImageLimits, Peer};
 use kogge_host::tasks::TaskGroup;
 use kogge_model::id::TaskId;
 use kogge_model::image::ImageRef;
@@ -91,7 +91,30 @@ impl Place {
         std::fs::create_dir_all(&images).unwrap();
         let images = ImageStore::open(&images, ImageLimits::default(), workers.clone()).unwrap();
         let image = busybox::load(&images).await;
-        let agent = Agent::start(self.config(), link, Stores { images, workers, peer: None }).await;
+        let stores = Stores { images, workers, peer: None };
+        self.start_as(self.config(), link, links, stores, image).await
+    }
+
+    /// Starts an agent that has no image; `peer` has `image`. It brings up one task at a time.
+    pub(crate) async fn start_beside(&self, peer: Arc<dyn Peer>, image: ImageRef) -> Cloud {
+        let (workers, links) = (Workers::new(4), TaskGroup::new("links"));
+        let images = self.dir.path().join("data/images");
+        std::fs::create_dir_all(&images).unwrap();
+        let images = ImageStore::open(&images, ImageLimits::default(), workers.clone()).unwrap();
+        let config = AgentConfig { max_starting: 1, ..self.config() };
+        let stores = Stores { images, workers, peer: Some(peer) };
+        self.start_as(config, self.control.link(&links), links, stores, image).await
+    }
+
+    async fn start_as(
+        &self,
+        config: AgentConfig,
+        link: Link,
+        links: TaskGroup,
+        stores: Stores,
+        image: ImageRef,
+    ) -> Cloud {
+        let agent = Agent::start(config, link, stores).await;
         let agent = agent.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)));
         Cloud { agent, control: self.control.clone(), image, links }
     }

@@ -6,6 +6,7 @@ mod busybox;
 mod cloud;
 mod control;
 mod endings;
+mod fetching;
 mod health;
 mod leaving;
 mod rough_link;

@@ -13,6 +13,7 @@ use super::config::ImageConfig;
 use super::error::ImageError;
 use super::lease::Lease;
 use super::manifest::{Manifest, OCI_CONFIG, OCI_MANIFEST, own_platform};
+use super::progress::FetchProgress;
 use super::record::ImageRecord;
 use super::reference::Reference;
 use super::source::directory::Directory;
@@ -70,7 +71,8 @@ impl ImageStore {
         self.run(move |inner| inner.load(&Directory::open(&dir)?, &request)).await
     }
 
-    /// Pulls an image from the registry in its name, over plain HTTP only from this very machine.
+    /// Pulls an image from the registry in its name, over plain HTTP only from this very machine. `progress` says how
+    /// far that is.
     ///
     /// # Errors
     /// When the registry refuses or cannot be reached, and as [`ImageStore::load_archive`].
@@ -79,16 +81,17 @@ impl ImageStore {
         reference: &Reference,
         credentials: Option<&Credentials>,
         is_pinned: bool,
+        progress: &FetchProgress,
     ) -> Result<ImageRecord, ImageError> {
         let mut lease = self.inner.leases.lease();
-        let pull = Pull { reference, credentials, intake: self.intake() };
+        let pull = Pull { reference, credentials, intake: self.intake(progress) };
         let manifest = Box::pin(pull.run(&mut lease)).await?;
         let names = vec![reference.clone()];
         let records = self.run(move |inner| inner.commit(&manifest, &names, is_pinned, &mut lease)).await?;
         Ok(records.into_iter().next().expect("one name gives one record"))
     }
 
-    /// Fetches the image with that manifest from another machine's store, and names it.
+    /// Fetches the image with that manifest from another machine's store, and names it. `progress` says how far that is.
     ///
     /// # Errors
     /// When the other machine does not have it or stops sending, and as [`ImageStore::load_archive`].
@@ -97,16 +100,18 @@ impl ImageStore {
         peer: &Arc<dyn Peer>,
         manifest: Digest,
         name: Reference,
+        progress: &FetchProgress,
     ) -> Result<ImageRecord, ImageError> {
         let mut lease = self.inner.leases.lease();
-        let fetch = Fetch { peer, intake: self.intake() };
+        let fetch = Fetch { peer, intake: self.intake(progress) };
         let manifest = Box::pin(fetch.run(manifest, &mut lease)).await?;
         let records = self.run(move |inner| inner.commit(&manifest, &[name], false, &mut lease)).await?;
         Ok(records.into_iter().next().expect("one name gives one record"))
     }
 
-    fn intake(&self) -> Intake<'_> {
-        Intake { blobs: &self.inner.blobs, limits: &self.inner.limits, writers: &self.inner.uploads }
+    fn intake<'a>(&'a self, progress: &'a FetchProgress) -> Intake<'a> {
+        let (blobs, limits, writers) = (&self.inner.blobs, &self.inner.limits, &self.inner.uploads);
+        Intake { blobs, limits, writers, progress }
     }
 
     /// Makes an image of one layer from the plain tar stream `source`; used for base images.

@@ -10,6 +10,7 @@ use super::super::blob::BlobStore;
 use super::super::error::ImageError;
 use super::super::limits::Limits;
 use super::super::manifest::Descriptor;
+use super::super::progress::FetchProgress;
 use crate::workers::Workers;
 
 /// Pieces between the network and the disk; when they are full, the network waits.
@@ -21,9 +22,16 @@ pub(crate) struct Intake<'a> {
     pub(crate) blobs: &'a BlobStore,
     pub(crate) limits: &'a Limits,
     pub(crate) writers: &'a Workers,
+    pub(crate) progress: &'a FetchProgress,
 }
 
 impl Intake<'_> {
+    /// What of `parts` is not here is what is to come.
+    pub(crate) fn expect(&self, parts: &[Descriptor]) {
+        let missing = parts.iter().filter(|part| self.blobs.size(&part.digest).is_none());
+        self.progress.begin(missing.map(|part| part.size).sum());
+    }
+
     /// Whether the blob is here already, or must not come.
     pub(crate) fn is_here(&self, part: &Descriptor) -> Result<bool, ImageError> {
         if self.blobs.size(&part.digest).is_some() {
@@ -55,6 +63,7 @@ impl Intake<'_> {
         let reading = async move {
             while let Some(piece) = pieces.next().await {
                 let piece = piece.map_err(ImageError::read(&format!("blob {digest}")))?;
+                self.progress.add(piece.len());
                 if chunks.send(piece).await.is_err() {
                     // The writer has given up; its error is the one to tell.
                     break;

@@ -54,6 +54,7 @@ impl Fetch<'_> {
         for part in &parts {
             lease.add(part.digest);
         }
+        self.intake.expect(&parts);
         let fetches = stream::iter(parts).map(|part| self.blob(part));
         fetches.buffer_unordered(PARALLEL_LAYERS).try_collect::<Vec<()>>().await?;
         Ok(bytes)

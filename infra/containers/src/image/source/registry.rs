@@ -64,6 +64,7 @@ impl Pull<'_> {
         for part in &parts {
             lease.add(part.digest);
         }
+        self.intake.expect(&parts);
         let fetches = futures_util::stream::iter(parts).map(|part| session.blob(part));
         fetches.buffer_unordered(PARALLEL_LAYERS).try_collect::<Vec<()>>().await?;
         Ok(bytes.to_vec())
