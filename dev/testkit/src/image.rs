@@ -7,6 +7,8 @@ use kogge_model::digest::Digest;
 use serde_json::json;
 use tar::{Builder, EntryType, Header};
 
+use crate::campaign::Dice;
+
 /// Names under which busybox is called in the image.
 const APPLETS: &[&str] = &[
     "sh",
@@ -55,19 +57,33 @@ const APPLETS: &[&str] = &[
 /// # Panics
 /// When busybox is not there, or the archive cannot be written.
 pub fn busybox(archive: &Path) {
-    let layer = layer();
+    write(archive, &[layer()]);
+}
+
+/// The same with so many bytes more, in a layer of their own, which cannot be packed smaller.
+///
+/// # Panics
+/// As [`busybox`].
+pub fn heavy_busybox(archive: &Path, bytes: usize) {
+    write(archive, &[layer(), ballast(bytes)]);
+}
+
+fn write(archive: &Path, layers: &[Vec<u8>]) {
+    let diff_ids: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+    let names: Vec<String> = (1..=layers.len()).map(|number| format!("layer-{number}.tar")).collect();
+    let history: Vec<_> = names.iter().map(|name| json!({"created_by": name})).collect();
     let config = serde_json::to_vec(&json!({
         "architecture": "amd64", "os": "linux",
         "config": {"Env": ["PATH=/bin:/usr/bin"], "Cmd": ["sh"], "WorkingDir": "/"},
-        "history": [{"created_by": "busybox and the names it is called by"}],
-        "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer).to_string()]}
+        "history": history,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids}
     }))
     .expect("plain data");
-    let manifest =
-        json!([{"Config": "config.json", "RepoTags": ["busybox:latest"], "Layers": ["layer.tar"]}]);
+    let manifest = json!([{"Config": "config.json", "RepoTags": ["busybox:latest"], "Layers": names}]);
     let manifest = serde_json::to_vec(&manifest).expect("plain data");
     let mut out = Builder::new(File::create(archive).expect("an archive file"));
-    for (name, bytes) in [("layer.tar", &layer), ("config.json", &config), ("manifest.json", &manifest)] {
+    let documents = [("config.json", &config), ("manifest.json", &manifest)];
+    for (name, bytes) in names.iter().map(String::as_str).zip(layers).chain(documents) {
         let mut header = header(EntryType::Regular, 0o644);
         header.set_size(bytes.len() as u64);
         out.append_data(&mut header, name, bytes.as_slice()).expect("room for the archive");
@@ -95,6 +111,16 @@ fn layer() -> Vec<u8> {
         let mut header = header(EntryType::Symlink, 0o777);
         out.append_link(&mut header, format!("bin/{applet}"), "busybox").expect("a tar in memory");
     }
+    out.into_inner().expect("a tar in memory")
+}
+
+fn ballast(bytes: usize) -> Vec<u8> {
+    let mut dice = Dice::new(0);
+    let noise: Vec<u8> = (0..bytes).map(|_| u8::try_from(dice.below(256)).expect("a byte")).collect();
+    let mut out = Builder::new(Vec::new());
+    let mut header = header(EntryType::Regular, 0o644);
+    header.set_size(bytes as u64);
+    out.append_data(&mut header, "ballast", noise.as_slice()).expect("a tar in memory");
     out.into_inner().expect("a tar in memory")
 }
 

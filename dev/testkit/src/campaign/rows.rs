@@ -12,6 +12,7 @@ mod leader_killed;
 mod leader_paused;
 mod lossy_links;
 mod machine_lost;
+mod narrow_links;
 mod one_way;
 mod servers_down;
 mod single_copy;
@@ -45,6 +46,7 @@ pub const ALL: &[Row] = &[
     flapping::ROW,
     flapping::MOMENTS,
     lossy_links::ROW,
+    narrow_links::ROW,
     wrong_clock::ROW,
     upgrade::ROW,
     wrong_state::ROW,

@@ -15,7 +15,8 @@
 //!
 //! A member that dies costs a reconnect. Without a majority nothing is written: requests fail after the deadline, then
 //! at once, until etcd is back. A write whose answer is lost is reported as of unknown outcome, never repeated.
-//! Compaction of history concerns the whole etcd. How far the store is in batches of others is told as rarely as etcd
+//! Compaction of history concerns the whole etcd: whoever leads lets it forget what is older than some minutes, or the
+//! history would fill etcd's quota, after which nothing can be written. How far the store is in batches of others is told as rarely as etcd
 //! says it (`--experimental-watch-progress-notify-interval`, ten minutes by default).
 
 mod address;

@@ -21,41 +21,36 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A copy that lives.
 #[derive(Debug)]
-struct Living {
+pub(super) struct Living {
     agent: String,
-    process: ProcessId,
+    pub(super) process: ProcessId,
     fence: u64,
+}
+
+/// What happens to the machine of a copy.
+#[derive(Debug)]
+struct Way {
+    name: &'static str,
+    fault: Fault,
+    mend: Fault,
+    /// The supervisor of the copy is killed, too.
+    is_alone: bool,
 }
 
 fn play(stage: &mut Stage) -> Result<String, Miss> {
     // Users' instances lie on the machines that are cut off, too.
     stage.forgive(Duration::from_secs(300));
-    let ledger = json!({
-        "name": "ledger", "image": "box:1", "command": "exec sleep 1000000", "instances": 1, "single": true,
-        "lease_ms": u64::try_from(LEASE.as_millis()).expect("it is short"), "kill_grace_ms": 1_000,
-        "cpu_millis": 50, "mem_bytes": 16 << 20
-    });
-    stage.post("/api/v1/deployments", &ledger)?;
-    let (cut, killed, paused) = (
-        Fault::Cut { direction: None, peer: None },
-        Fault::Kill { with_tasks: false },
-        Fault::Pause { with_tasks: false },
-    );
-    let mut ways = [
-        ("cut off", cut, Fault::Heal),
-        ("agent killed", killed, RESTART),
-        ("agent stood still", paused, Fault::Resume),
-    ];
+    let mut old = deploy(stage)?;
+    let mut ways = ways();
     stage.dice.shuffle(&mut ways);
     let mut told = Vec::new();
-    for (name, fault, mend) in ways {
-        let (old, _) = stage.until("a copy lives", REPLACED, |stage| living(stage, None))?;
-        let took = replaced(stage, &old, &fault)?;
-        stage.fault(&old.agent, &mend)?;
+    for way in ways {
+        let took = replaced(stage, &old, &way)?;
+        stage.fault(&old.agent, &way.mend)?;
         stage.node_is(&old.agent, "ready", super::BACK)?;
-        told.push(format!("{name}: replaced after {}", seconds(took)));
+        told.push(format!("{}: replaced after {}", way.name, seconds(took)));
+        old = stage.until("a copy lives", REPLACED, |stage| living(stage, None))?.0;
     }
-    let (old, _) = stage.until("a copy lives", REPLACED, |stage| living(stage, None))?;
     let leader = stage.leader()?;
     stage.fault(&leader, &Fault::Kill { with_tasks: false })?;
     linger(2 * LEASE);
@@ -69,10 +64,38 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
 
 const RESTART: Fault = Fault::Restart { program: None };
 
-/// Lets `fault` happen to the agent of `old`, and waits for another copy.
-fn replaced(stage: &mut Stage, old: &Living, fault: &Fault) -> Result<Duration, Miss> {
-    let begin = stage.fault(&old.agent, fault)?;
+fn ways() -> [Way; 4] {
+    let (cut, killed) = (Fault::Cut { direction: None, peer: None }, Fault::Kill { with_tasks: false });
+    let paused = Fault::Pause { with_tasks: false };
+    let way = |name, fault, mend, is_alone| Way { name, fault, mend, is_alone };
+    [
+        way("cut off", cut, Fault::Heal, false),
+        way("agent killed", killed.clone(), RESTART, false),
+        way("agent and supervisor killed", killed, RESTART, true),
+        way("agent stood still", paused, Fault::Resume, false),
+    ]
+}
+
+/// Brings the service up; gives its copy.
+pub(super) fn deploy(stage: &Stage) -> Result<Living, Miss> {
+    let ledger = json!({
+        "name": "ledger", "image": "box:1", "command": "exec sleep 1000000", "instances": 1, "single": true,
+        "lease_ms": u64::try_from(LEASE.as_millis()).expect("it is short"), "kill_grace_ms": 1_000,
+        "cpu_millis": 50, "mem_bytes": 16 << 20
+    });
+    stage.post("/api/v1/deployments", &ledger)?;
+    Ok(stage.until("a copy lives", REPLACED, |stage| living(stage, None))?.0)
+}
+
+/// Lets it happen to the agent of `old`, and waits for another copy.
+fn replaced(stage: &mut Stage, old: &Living, way: &Way) -> Result<Duration, Miss> {
+    let begin = stage.fault(&old.agent, &way.fault)?;
     let process = old.process;
+    if way.is_alone {
+        let shim = process.parent().and_then(ProcessId::of).filter(|shim| shim.pid > 1);
+        let shim = shim.ok_or_else(|| Miss::new("nobody supervises the copy"))?;
+        shim.signal(nix::sys::signal::Signal::SIGKILL)?;
+    }
     let watch = std::thread::spawn(move || {
         let deadline = Instant::now() + REPLACED;
         while process.is_alive() && Instant::now() < deadline {

@@ -21,6 +21,9 @@ pub struct Config {
     /// How long a leader that is silent stays leader, in whole seconds; etcd raises it to one and a half of its own
     /// election timeout.
     pub leadership_ttl: Duration,
+    /// How much history whoever leads leaves: at least so long, at most twice that. Without, etcd keeps all of it until its
+    /// quota is used up.
+    pub history: Duration,
 }
 
 impl Config {
@@ -34,6 +37,7 @@ impl Config {
             user: None,
             request_deadline: Duration::from_secs(5),
             leadership_ttl: Duration::from_secs(3),
+            history: Duration::from_secs(5 * 60),
         }
     }
 }

@@ -110,6 +110,8 @@ impl Connection {
         let tcp =
             TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await.map_err(DialError::Connect)?;
         tcp.set_nodelay(true).map_err(DialError::Connect)?;
+        // A member is reached over links that lose packets, too; where the kernel knows no better, it is only slower.
+        let _ = kogge_host::tcp::hurry(&tcp);
         rustix::net::sockopt::set_tcp_user_timeout(&tcp, SEND_TIMEOUT_MS)
             .map_err(|error| DialError::Connect(error.into()))?;
         let fate = Arc::default();

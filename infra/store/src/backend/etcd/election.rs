@@ -30,6 +30,7 @@ use crate::{
 };
 
 use super::follow::{Answer, Feed};
+use super::history;
 use super::keyspace::Keyspace;
 use super::leases;
 use super::link::Link;
@@ -194,6 +195,8 @@ impl Candidate<'_> {
     fn lead(&self, term: Term, fence: Revision) -> Leadership {
         let (lost, link) = (term.lost.clone(), Arc::clone(self.link));
         let (certain, told) = watch::channel((term.lives_until - MARGIN).into_std());
+        let forgetting = history::keep_short(Arc::clone(&link), self.keys.clone(), lost.clone());
+        self.link.tasks.spawn(format!("history under {}", self.key), OnPanic::Log, forgetting);
         let signs = signs_of_life(link, term.lease, term.lives_until, lost.clone(), certain);
         self.link.tasks.spawn(format!("leadership of {}", self.key), OnPanic::Log, signs);
         Leadership::new(self.key.clone(), fence, lost, move || drop(term)).certain_until(told)

@@ -3,7 +3,11 @@
 //! A compaction at revision `c` leaves every key as it was at `c`, but forgets keys that were deleted at `c`. So the
 //! oldest revision whose batch is surely whole is `c + 1`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::{CommitError, Consistency, ReadError, Revision};
 
@@ -47,6 +51,29 @@ impl History {
                 Ok(at.map_or_else(|| known.next(), |at| self.compacted_at(at)))
             }
             Err(failure) => Err(unavailable(failure)),
+        }
+    }
+}
+
+/// Lets etcd forget what is older than the configured span, again and again, until the lead is lost or the engine closed.
+pub(super) async fn keep_short(link: Arc<Link>, keys: Keyspace, lost: CancellationToken) {
+    let (span, closed) = (link.config.history, link.tasks.token());
+    let mut before = None;
+    loop {
+        match read::head(&link, &keys).await {
+            Ok(head) => {
+                if let Some(before) = before.replace(head)
+                    && let Err(error) = compact(&link, &keys, before).await
+                {
+                    tracing::warn!(%error, %before, "etcd keeps its history, which fills its quota in the end");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "etcd forgets nothing now"),
+        }
+        tokio::select! {
+            () = lost.cancelled() => return,
+            () = closed.cancelled() => return,
+            () = sleep(span) => {}
         }
     }
 }

@@ -60,7 +60,7 @@ impl Dialer {
     /// A connection to `host`, without a deadline of its own.
     pub(super) async fn dial(&self, host: &Host) -> io::Result<Box<dyn Wire>> {
         let stream = TcpStream::connect((host.name.as_str(), host.port)).await?;
-        kogge_host::tcp::hurry(&stream)?;
+        let _ = kogge_host::tcp::hurry(&stream);
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let name = ServerName::try_from(host.name.clone())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;

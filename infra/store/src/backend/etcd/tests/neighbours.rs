@@ -1,6 +1,6 @@
 //! What one etcd shared by several clouds, and a slow network, ask of the engine.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Change, Commit, Consistency, Event, Key, Range, Revision, Store};
 
@@ -70,6 +70,27 @@ async fn large_batches_come_whole_though_etcd_sends_them_in_fragments() {
     }
     let page = store.range(Range::prefix("b/")).await.unwrap();
     assert_eq!(page.entries.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_leads_lets_etcd_forget() {
+    let server = Server::new();
+    server.start();
+    let config = Config { history: Duration::from_millis(100), ..server.config() };
+    let (one, two) = (Etcd::open(config.clone()).await.unwrap(), Etcd::open(config).await.unwrap());
+    let oldest = async || two.status().await.unwrap().oldest;
+    let first = two.commit(Commit::new().put("k", "0")).await.unwrap();
+    assert!(oldest().await <= first, "nobody leads, nothing is forgotten");
+    let leadership = one.campaign("lead", "one".into()).await.unwrap();
+    for n in 0..3 {
+        let written = two.commit(Commit::new().put("k", n.to_string())).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while oldest().await < written {
+            assert!(Instant::now() < deadline, "{written} is remembered for ever");
+        }
+    }
+    assert_eq!(two.get(&"k".into(), Consistency::Linearizable).await.unwrap().entry.unwrap().value, "2");
+    leadership.resign();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
