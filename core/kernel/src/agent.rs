@@ -131,6 +131,11 @@ impl Agent {
         self.rules.drain.is_some()
     }
 
+    /// Whether it gets no new tasks though it is there.
+    pub(crate) const fn takes_nothing(&self) -> bool {
+        self.is_draining() || self.info.closed.is_some()
+    }
+
     /// Whether nobody counts on it any more: it was given up, or only waits for its judgement.
     pub(crate) const fn is_forgettable(&self) -> bool {
         match self.phase {

@@ -89,6 +89,9 @@ fn obstacle(kernel: &Kernel, agent: &Agent, framework: &FrameworkId, need: &Reso
     if agent.is_draining() {
         return "being drained".into();
     }
+    if let Some(why) = &agent.info.closed {
+        return format!("closed ({why})");
+    }
     if agent.ledger.is_over_committed() {
         return "with less than its tasks hold".into();
     }

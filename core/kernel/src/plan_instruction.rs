@@ -37,7 +37,7 @@ impl Kernel {
             self.whole.add(agent.ledger.total());
         }
         effects.push(Effect::SaveAgent(Box::new(agent.record())));
-        let is_usable = agent.phase == Phase::Ready && !agent.is_draining();
+        let is_usable = agent.phase == Phase::Ready && !agent.takes_nothing();
         self.to_offer.insert(id.clone());
         if has_drain_changed {
             self.tell_all(&self.inverse_offers(), effects);
@@ -62,7 +62,7 @@ impl Kernel {
 
     /// Frameworks may find room on an agent that they had no reason to look for before.
     pub(crate) fn tell_ready(&self, id: &AgentId, effects: &mut Effects) {
-        let Some(agent) = self.agents.get(id).filter(|agent| !agent.is_draining()) else { return };
+        let Some(agent) = self.agents.get(id).filter(|agent| !agent.takes_nothing()) else { return };
         self.tell_all(
             &Event::AgentReady { agent: id.clone(), attributes: agent.attributes.clone() },
             effects,

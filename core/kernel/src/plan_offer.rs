@@ -40,7 +40,7 @@ impl Kernel {
     fn plan_offer(&mut self, id: &AgentId) -> Option<(FrameworkId, Offer)> {
         let now = self.now();
         let agent = self.agents.get_mut(id)?;
-        if agent.phase != Phase::Ready || agent.is_draining() || agent.ledger.is_over_committed() {
+        if agent.phase != Phase::Ready || agent.takes_nothing() || agent.ledger.is_over_committed() {
             return None;
         }
         let free = agent.ledger.free();

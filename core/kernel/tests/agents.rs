@@ -5,8 +5,10 @@ mod world;
 use std::time::Duration;
 
 use kogge_kernel::Phase;
+use kogge_model::agent::AgentInfo;
 use kogge_model::id::{ClusterId, Term};
 use kogge_model::link::{ToAgent, ToControl};
+use kogge_model::reason::Reason;
 use kogge_model::scheduler::{Call, Event};
 use kogge_model::task::{Outcome, TaskState};
 use world::{World, agent, ended, info, running, size, spec, task};
@@ -38,6 +40,25 @@ fn a_silent_agent_is_suspect_then_lost_and_its_tasks_with_it() {
     assert_eq!(phase(&world, "m"), Phase::Lost);
     assert_eq!(world.updates("a"), [("t".to_owned(), 0, "lost")]);
     assert!(world.events.iter().any(|(_, event)| matches!(event, Event::AgentLost { .. })));
+}
+
+#[test]
+fn an_agent_that_is_closed_keeps_its_tasks_and_gets_no_new_ones() {
+    let mut world = with_task();
+    let register = |world: &mut World, closed: Option<Reason>| {
+        let info = AgentInfo { closed, ..info("m", size(1000, &[])) };
+        let tasks = vec![world.status_of("m", "t", 1, running())];
+        let held = [(task("t"), size(600, &[]))].into();
+        world.say("m", ToControl::Register { info, cluster: None, term: Term(0), tasks, held });
+    };
+    let is_offered = |world: &World| world.offers("a").iter().any(|offer| offer.agent == agent("m"));
+    register(&mut world, Some(Reason::new("only 3 MiB are free")));
+    world.pass(Duration::from_secs(3), &["m", "n"]);
+    assert!(!is_offered(&world) && phase(&world, "m") == Phase::Ready);
+    assert!(world.updates("a").is_empty(), "its task runs on");
+    register(&mut world, None);
+    world.pass(Duration::from_secs(3), &["m", "n"]);
+    assert!(is_offered(&world) && world.updates("a").is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribute::Attributes;
 use crate::id::AgentId;
+use crate::reason::Reason;
 use crate::resources::Resources;
 
 /// What an agent is and has.
@@ -21,4 +22,7 @@ pub struct AgentInfo {
     pub attributes: Attributes,
     /// The program's version.
     pub version: String,
+    /// Why it takes nothing new at the moment, if so. What runs there runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Reason>,
 }

@@ -101,6 +101,11 @@ pub enum Input {
         /// Whose remains are gone.
         task: TaskId,
     },
+    /// The machine has no room for more, and why; or it has again. What runs goes on.
+    Closed {
+        /// None when it takes tasks again.
+        why: Option<Reason>,
+    },
     /// The cloud is being taken down: end every task, start no more.
     StopAll {
         /// Why, for people.

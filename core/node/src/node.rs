@@ -87,6 +87,7 @@ impl Node {
             Input::Gone { task } => self.gone(now, &task, effects),
             Input::ProbeResult { task, number, result } => self.probed(now, &task, number, result, effects),
             Input::Collected { task } => self.collected(&task, effects),
+            Input::Closed { why } => self.close(now, why, effects),
             Input::StopAll { reason } => self.stop_all(now, &reason, effects),
             Input::Tick => {}
         }

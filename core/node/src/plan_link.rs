@@ -55,6 +55,17 @@ impl Node {
         }
     }
 
+    /// Control places nothing here while there is a reason against it.
+    pub(crate) fn close(&mut self, now: Timestamp, why: Option<Reason>, effects: &mut Effects) {
+        if self.config.info.closed == why {
+            return;
+        }
+        let told = why.clone().unwrap_or_else(|| Reason::new("there is room again"));
+        effects.push(explain::of_machine(now, if why.is_some() { "close" } else { "open" }, told));
+        self.config.info.closed = why;
+        self.introduce(now);
+    }
+
     /// Obeys `message` if its sender has a say here (G4).
     pub(crate) fn hear(&mut self, now: Timestamp, message: FromControl, effects: &mut Effects) {
         if let Some(reason) = self.refusal(&message) {

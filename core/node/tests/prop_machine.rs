@@ -111,6 +111,7 @@ fn config(boot: u32) -> NodeConfig {
         resources: Resources::default(),
         attributes: BTreeMap::new(),
         version: "0".into(),
+        closed: None,
     };
     NodeConfig {
         max_starting: MAX_STARTING,

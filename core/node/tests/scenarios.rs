@@ -35,6 +35,24 @@ fn a_launch_is_kept_then_started_then_told_and_a_repeat_only_answers() {
 }
 
 #[test]
+fn a_machine_without_room_says_so_once_and_goes_on() {
+    check_telling_after(
+        100,
+        "
+        accepted
+        closed only 3 MiB are free
+        : explain close -: only 3 MiB are free
+        : register north/1 [] closed: only 3 MiB are free
+        closed only 3 MiB are free
+        registered
+        open
+        : explain open -: there is room again
+        : register north/1 []
+        ",
+    );
+}
+
+#[test]
 fn whoever_waits_for_an_image_lets_others_start_and_says_how_far_it_is() {
     check_telling_after(
         100,

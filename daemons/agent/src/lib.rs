@@ -31,6 +31,7 @@ mod port_leases;
 mod ports;
 pub mod preconditions;
 mod records;
+mod reserve;
 mod run;
 mod sentence;
 mod tasks;

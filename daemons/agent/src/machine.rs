@@ -36,6 +36,7 @@ pub(crate) fn info(config: &AgentConfig, agent: AgentId) -> io::Result<AgentInfo
         resources: resources(config)?,
         attributes,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        closed: None,
     })
 }
 

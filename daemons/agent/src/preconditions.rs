@@ -12,7 +12,7 @@ use crate::machine;
 const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "devices"];
 
 /// Below this a machine cannot even keep its own records.
-const LEAST_FREE_DISK: Bytes = Bytes::mib(64);
+pub(crate) const LEAST_FREE_DISK: Bytes = Bytes::mib(64);
 
 /// Read-only views of files for the supervisors' program (`mount_setattr`).
 const LEAST_KERNEL: (u32, u32) = (5, 12);

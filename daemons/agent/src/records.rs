@@ -20,6 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use crate::reserve::Reserve;
+
 const AGENT_FILE: &str = "cluster.json";
 const TASK_DIR: &str = "tasks";
 
@@ -58,6 +60,11 @@ impl RecordError {
         }
     }
 
+    fn is_for_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
@@ -91,14 +98,16 @@ pub(crate) struct Unsynced {
 pub(crate) struct Records {
     dir: PathBuf,
     tasks: PathBuf,
+    reserve: Reserve,
 }
 
 impl Records {
     /// Opens the records in `dir`. After a reboot a task's record may be half written: then it is as if it had never
     /// been, and its task is gone anyhow.
     pub(crate) fn open(dir: &Path, is_after_reboot: bool) -> Result<(Self, Kept), RecordError> {
-        let records = Self { dir: dir.to_owned(), tasks: dir.join(TASK_DIR) };
-        fs::create_dir_all(&records.tasks).map_err(RecordError::io("make", &records.tasks))?;
+        let tasks = dir.join(TASK_DIR);
+        fs::create_dir_all(&tasks).map_err(RecordError::io("make", &tasks))?;
+        let records = Self { dir: dir.to_owned(), tasks, reserve: Reserve::open(dir) };
         let agent = read(&dir.join(AGENT_FILE))?.unwrap_or_default();
         let mut tasks = Vec::new();
         let entries = fs::read_dir(&records.tasks).map_err(RecordError::io("read", &records.tasks))?;
@@ -120,27 +129,42 @@ impl Records {
         Ok((records, Kept { agent, tasks }))
     }
 
-    /// Puts changes into place, in order.
+    /// Puts changes into place, in order. On a full disk it takes of its reserve.
     pub(crate) fn apply(&self, changes: &[Change]) -> Result<Unsynced, RecordError> {
         let mut unsynced = Unsynced::default();
         for change in changes {
-            match change {
-                Change::Agent(record) => {
-                    unsynced.wrote(replace(&self.dir.join(AGENT_FILE), record)?, &self.dir)
-                }
-                Change::Task(record) => drop(replace(&self.task_path(&record.task), record)?),
-                Change::Forget(task) => {
-                    let path = self.task_path(task);
-                    match fs::remove_file(&path) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                            return Err(RecordError::io("remove", &path)(error));
-                        }
-                        _ => {}
-                    }
+            loop {
+                match self.apply_one(change, &mut unsynced) {
+                    Err(error) if error.is_for_lack_of_room() && self.reserve.give() => {}
+                    done => break done?,
                 }
             }
         }
         Ok(unsynced)
+    }
+
+    fn apply_one(&self, change: &Change, unsynced: &mut Unsynced) -> Result<(), RecordError> {
+        match change {
+            Change::Agent(record) => {
+                unsynced.wrote(replace(&self.dir.join(AGENT_FILE), record)?, &self.dir);
+            }
+            Change::Task(record) => drop(replace(&self.task_path(&record.task), record)?),
+            Change::Forget(task) => {
+                let path = self.task_path(task);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(RecordError::io("remove", &path)(error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// For full disks.
+    pub(crate) const fn reserve(&self) -> &Reserve {
+        &self.reserve
     }
 
     fn task_path(&self, task: &TaskId) -> PathBuf {
@@ -235,6 +259,54 @@ mod tests {
         assert_eq!(kept.agent, agent);
         assert_eq!(kept.tasks.len(), 1);
         assert_eq!((kept.tasks[0].task.as_str(), kept.tasks[0].sequence), ("a", 2));
+    }
+
+    /// A file system of its own, as small as one likes.
+    struct Small(tempfile::TempDir);
+
+    impl Small {
+        fn new(size: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let mut mount = std::process::Command::new("mount");
+            let mount = mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
+            assert!(mount.status().unwrap().success());
+            Self(dir)
+        }
+
+        fn fill(&self) {
+            let rest = self.0.path().join("rest");
+            let mut rest = File::options().append(true).create(true).open(rest).unwrap();
+            while rest.write_all(&[1; 4096]).is_ok() {}
+        }
+    }
+
+    impl Drop for Small {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        }
+    }
+
+    #[test]
+    fn on_a_full_disk_records_take_of_the_reserve_and_give_it_back_when_there_is_room() {
+        let disk = Small::new("4m");
+        let (records, _) = Records::open(disk.0.path(), false).unwrap();
+        assert!(!records.reserve().is_short());
+        disk.fill();
+        for number in 0..200 {
+            records.apply(&[record(&format!("t{number}"), 1), record("same", number)]).unwrap();
+        }
+        assert!(records.reserve().is_short());
+        let mut written = 200;
+        while records.apply(&[record(&format!("t{written}"), 1)]).is_ok() {
+            written += 1;
+            disk.fill();
+        }
+        let (again, kept) = Records::open(disk.0.path(), false).unwrap();
+        assert!(kept.tasks.len() > written, "whatever was told to be written is there");
+        assert!(again.reserve().fill().is_err() && again.reserve().is_short());
+        fs::remove_file(disk.0.path().join("rest")).unwrap();
+        again.reserve().fill().unwrap();
+        assert!(!again.reserve().is_short());
     }
 
     #[test]

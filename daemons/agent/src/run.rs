@@ -24,7 +24,7 @@ use crate::dirs::Dirs;
 use crate::handle::AgentHandle;
 use crate::identity::{self, Identity, IdentityError};
 use crate::loops::reactor::{Mailbox, Reactor};
-use crate::loops::{mend, outbox};
+use crate::loops::{mend, outbox, room};
 use crate::ports::Link;
 use crate::records::{Kept, RecordError, Records};
 use crate::tasks::{Hands, Machine, Means, SweepError};
@@ -162,6 +162,7 @@ async fn assemble(
     group: TaskGroup,
 ) -> Result<AgentHandle, AgentError> {
     let Origin { identity, records, kept, seed, clock, node_config } = origin;
+    let reserve = records.reserve().clone();
     let (mailbox, inbox) = Mailbox::new();
     let name = node_config.info.name.clone();
     let machine = open_machine(config, name, stores, mailbox.clone(), &group).await?;
@@ -189,6 +190,8 @@ async fn assemble(
     group.spawn("reactor", OnPanic::StopGroup, reactor.run(group.token()));
     group.spawn("outbox", OnPanic::StopGroup, outbox::run(agent, parcels, link.to_control));
     group.spawn("mend", OnPanic::Log, mend::run(machine.network.clone(), group.token()));
+    let watching = room::run(config.data.clone(), reserve, mailbox.clone(), group.token());
+    group.spawn("room", OnPanic::Log, watching);
     take_over(&machine, recovering, ended);
     Ok(AgentHandle::new(identity, machine, mailbox, decisions, group, idle))
 }

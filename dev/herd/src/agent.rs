@@ -178,6 +178,7 @@ fn info(agent: AgentId, number: usize) -> AgentInfo {
         },
         attributes: attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         version: VERSION.to_owned(),
+        closed: None,
     }
 }
 

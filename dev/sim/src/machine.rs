@@ -98,6 +98,7 @@ pub(crate) fn info(index: usize, size: Size) -> AgentInfo {
         },
         attributes,
         version: "sim".into(),
+        closed: None,
     }
 }
 

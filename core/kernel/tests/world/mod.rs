@@ -112,6 +112,7 @@ pub fn info(name: &str, resources: Resources) -> AgentInfo {
         resources,
         attributes: BTreeMap::from([("agent".to_owned(), name.to_owned())]),
         version: "0".into(),
+        closed: None,
     }
 }
 

@@ -80,6 +80,7 @@ fn info() -> AgentInfo {
         resources: Resources::default(),
         attributes: BTreeMap::new(),
         version: "0".into(),
+        closed: None,
     }
 }
 
@@ -224,6 +225,8 @@ impl Bench {
             ["probed", task, "fail", ..] => self.probed(task, None, Err(reason(3))),
             ["probed", task, number, "ok"] => self.probed(task, number.parse().ok(), Ok(())),
             ["collected", task] => Input::Collected { task: id(task) },
+            ["closed", ..] => Input::Closed { why: Some(reason(1)) },
+            ["open"] => Input::Closed { why: None },
             ["stop-all", ..] => Input::StopAll { reason: reason(1) },
             what => self.heard("north", 1, what),
         }
@@ -321,10 +324,11 @@ fn render(effect: &Effect) -> String {
         Effect::Probe { task, number, target, .. } => {
             format!("probe {task} {number} {}", target_text(target))
         }
-        Effect::Send(ToControl::Register { cluster, term, tasks, .. }) => {
+        Effect::Send(ToControl::Register { info, cluster, term, tasks, .. }) => {
             let tasks: Vec<String> = tasks.iter().map(short).collect();
             let cluster = cluster.as_ref().map_or("(none)".to_owned(), |cluster| format!("{cluster}/{term}"));
-            format!("register {cluster} [{}]", tasks.join(", "))
+            let closed = info.closed.as_ref().map(|why| format!(" closed: {why}")).unwrap_or_default();
+            format!("register {cluster} [{}]{closed}", tasks.join(", "))
         }
         Effect::Send(ToControl::Status(status)) => format!("status {}: {}", short(status), status.reason),
         Effect::Lease { task, until } => format!("lease {task} {}", until.as_micros() / 1_000 % 1_000_000),

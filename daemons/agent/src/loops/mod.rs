@@ -4,3 +4,4 @@ pub(crate) mod mend;
 pub(crate) mod outbox;
 pub(crate) mod probe;
 pub(crate) mod reactor;
+pub(crate) mod room;

@@ -46,6 +46,7 @@ fn registration(number: u32) -> FromAgent {
         resources,
         attributes: BTreeMap::new(),
         version: "0".into(),
+        closed: None,
     };
     let body =
         ToControl::Register { info, cluster: None, term: Term(0), tasks: Vec::new(), held: BTreeMap::new() };

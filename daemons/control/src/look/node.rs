@@ -1,6 +1,7 @@
 //! Servers and agents.
 
 use kogge_kernel::{AgentView, Phase, Quantities};
+use kogge_model::agent::AgentInfo;
 use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 use kogge_model::view::{NodeResources, NodeRole, NodeView};
@@ -82,6 +83,11 @@ impl Cloud {
     }
 }
 
+fn closed_reason(info: &AgentInfo) -> String {
+    let why = info.closed.as_ref().map(ToString::to_string).unwrap_or_default();
+    format!("it gets no new tasks: {why}")
+}
+
 fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
     let info = agent.info();
     let (all, held) = (Quantities::of(&info.resources), agent.held());
@@ -89,6 +95,7 @@ fn agent_view(agent: AgentView<'_>, now: Timestamp) -> NodeView {
     let rules = agent.rules();
     let reason = match agent.phase() {
         Phase::Ready if rules.drain.is_some() => drain_reason(agent),
+        Phase::Ready if info.closed.is_some() => closed_reason(info),
         Phase::Ready if agent.is_over_committed() => "its tasks hold more than it has".to_owned(),
         Phase::Ready => format!("heard {silent_ms} ms ago"),
         Phase::Suspect => format!("silent for {silent_ms} ms: it gets no new tasks"),

@@ -92,6 +92,7 @@ fn info() -> AgentInfo {
         },
         attributes: [("agent".to_owned(), "here".to_owned())].into(),
         version: "test".into(),
+        closed: None,
     }
 }
 

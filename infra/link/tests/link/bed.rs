@@ -257,6 +257,7 @@ pub(crate) fn report(agent: &str, number: u64) -> FromAgent {
             resources: kogge_model::resources::Resources::default(),
             attributes: kogge_model::attribute::Attributes::default(),
             version: "1.2.3".to_owned(),
+            closed: None,
         },
         cluster: None,
         term: Term(number),
