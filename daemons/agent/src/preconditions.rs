@@ -7,6 +7,7 @@ use kogge_model::reason::Reason;
 use kogge_model::resources::Bytes;
 
 use crate::machine;
+use crate::records::TASK_DIR;
 
 /// Controllers without which limits would not be kept.
 const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "devices"];
@@ -101,7 +102,11 @@ fn program(name: &str, package: &str) -> Option<Reason> {
     })
 }
 
+/// Of a machine that has no tasks yet; one that has must be looked after, and takes nothing new ([`crate::loops::room`]).
 fn disk(data: &Path) -> Option<Reason> {
+    if data.join(TASK_DIR).exists() {
+        return None;
+    }
     // The directory need not be there yet.
     let there = data.ancestors().find(|path| path.exists())?;
     let free = machine::free_disk(there).ok()?;

@@ -23,7 +23,7 @@ use thiserror::Error;
 use crate::reserve::Reserve;
 
 const AGENT_FILE: &str = "cluster.json";
-const TASK_DIR: &str = "tasks";
+pub(crate) const TASK_DIR: &str = "tasks";
 
 /// Why records could not be read or kept.
 #[derive(Debug, Error)]

@@ -125,6 +125,10 @@ impl Agent {
         let identity = Identity::open(&config.data, &boot_id, config.agent.as_ref())?;
         let (records, kept) = Records::open(&config.data, identity.is_after_reboot)?;
         identity::check_cluster(&config.data, &kept.agent, config.cluster.as_ref())?;
+        if machine::free_disk(&config.data).is_ok_and(|free| free < preconditions::LEAST_FREE_DISK) {
+            // What runs here must be taken over, which needs a few files.
+            while records.reserve().give() {}
+        }
         let info = machine::info(&config, identity.agent.clone()).map_err(AgentError::Detect)?;
         let seed = kogge_host::seed::draw().map_err(AgentError::Seed)?;
 
