@@ -15,10 +15,12 @@ mod requests;
 mod row;
 pub mod rows;
 mod stage;
+mod tasks;
 
 pub use dice::Dice;
 pub use miss::Miss;
 pub use register::{Door, Register, Tally};
 pub use requests::Requests;
 pub use row::{Report, Row, Trial};
-pub use stage::{Stage, Tasks, WISH, kogge};
+pub use stage::{Stage, WISH, kogge};
+pub use tasks::Tasks;

@@ -7,6 +7,7 @@ mod agent;
 mod assigning;
 mod control;
 mod day;
+mod failover;
 mod fleet;
 mod herd;
 mod herd_process;
@@ -23,6 +24,7 @@ mod row;
 mod shim;
 mod start;
 mod store;
+mod visits;
 mod wrk;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,6 +52,7 @@ const BENCHMARKS: &[(&str, Benchmark)] = &[
     ("idle", idle::run),
     ("agent", agent::run),
     ("assigning", assigning::run),
+    ("failover", failover::run),
     ("herd", herd::run),
 ];
 

@@ -1,6 +1,7 @@
 //! All rows, one file each.
 
 mod agent_and_shims_killed;
+mod agent_disk_full;
 mod agent_isolated;
 mod agent_killed;
 mod cold_start;
@@ -51,6 +52,7 @@ pub const ALL: &[Row] = &[
     upgrade::ROW,
     wrong_state::ROW,
     disk_full::ROW,
+    agent_disk_full::ROW,
     cold_start::ROW,
     storm::ROW,
 ];

@@ -1,6 +1,6 @@
 //! The cluster of one row: something that runs, something that asks for it, something that writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::exchange::Answer;
 use super::register::Door;
-use super::{Dice, Miss, Register, Requests, Trial};
+use super::{Dice, Miss, Register, Requests, Tasks, Trial};
 use crate::cluster::{Bed, Engine, Fault, Plan, ProcessId, ProcessState, Role, words};
 use crate::{image, wait};
 
@@ -40,10 +40,6 @@ pub struct Stage {
     requests: Requests,
     may_fail: Vec<(Instant, Duration)>,
 }
-
-/// Tasks of the users' service: by their id, agent and process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tasks(pub BTreeMap<String, (String, ProcessId)>);
 
 impl Stage {
     /// Makes the cluster on `bed` and starts everything. Users go through the router of the last agent.
@@ -310,42 +306,6 @@ impl Stage {
             tally.unknown,
             tally.reads
         ))
-    }
-}
-
-impl Tasks {
-    /// That all processes live.
-    ///
-    /// # Errors
-    /// Which one does not.
-    pub fn alive(&self) -> Result<(), Miss> {
-        let dead = self.0.iter().find(|(_, (_, process))| !process.is_alive());
-        dead.map_or(Ok(()), |(task, (agent, _))| Err(Miss::new(format!("task {task} on {agent} was killed"))))
-    }
-
-    /// Kills whoever started them, and leaves them alone.
-    ///
-    /// # Errors
-    /// When it cannot be found.
-    pub fn kill_supervisors(&self) -> Result<(), Miss> {
-        for (task, (_, process)) in &self.0 {
-            let shim = process.parent().and_then(ProcessId::of).filter(|shim| shim.pid > 1);
-            let shim = shim.ok_or_else(|| Miss::new(format!("nobody supervises {task}")))?;
-            shim.signal(nix::sys::signal::Signal::SIGKILL)?;
-        }
-        Ok(())
-    }
-
-    /// Those of one agent.
-    #[must_use]
-    pub fn on(&self, agent: &str) -> Self {
-        Self(self.0.clone().into_iter().filter(|(_, (of, _))| of == agent).collect())
-    }
-
-    /// Those of all other agents.
-    #[must_use]
-    pub fn off(&self, agent: &str) -> Self {
-        Self(self.0.clone().into_iter().filter(|(_, (of, _))| of != agent).collect())
     }
 }
 

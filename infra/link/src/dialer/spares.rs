@@ -43,6 +43,12 @@ impl Spares {
         self.change(|table| table.remove(server)).filter(Reached::is_open)
     }
 
+    /// Whether there is one to `server`, as far as is known.
+    pub(super) fn stands(&self, server: &ServerAddress) -> bool {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.get(server).is_some_and(Reached::is_open)
+    }
+
     /// Keeps one for later.
     pub(super) fn keep(&self, server: &ServerAddress, reached: Reached) {
         self.change(|table| {

@@ -1,8 +1,10 @@
 //! Blobs from a server.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use kogge_link::DialerHandle;
+use kogge_link::{DialerHandle, Leader};
 use kogge_model::digest::Digest;
 
 use super::bed::{Cluster, soon};
@@ -50,4 +52,38 @@ async fn many_blobs_at_once_all_come() {
     let fetches = (0..100).map(|_| fetch(&agent.link.handle, digest, 0));
     let all = soon("all blobs", futures_util::future::join_all(fetches)).await;
     assert!(all.iter().all(|one| *one == Ok((300_000, content.clone()))));
+}
+
+#[tokio::test]
+async fn a_blob_comes_from_whichever_server_has_it() {
+    let mut north = Cluster::new("north");
+    let standby = north.server();
+    let content = Bytes::from(vec![7; 300_000]);
+    let digest = Digest::of(&content);
+    north.blobs.0.lock().unwrap().insert(digest, content.clone());
+    // Its own store: what it was given is not there.
+    north.blobs = Arc::default();
+    let leader = north.server();
+    let leading = Digest::of(b"new");
+    north.blobs.0.lock().unwrap().insert(leading, Bytes::from_static(b"new"));
+    let both = vec![leader.address.clone(), standby.address.clone()];
+    leader.servers.send_replace(both.clone());
+    standby.leader.send_replace(Leader::Elsewhere(leader.address.clone()));
+    let mut agent = north.agent("a1", &[&leader, &standby]);
+    agent.connected().await;
+    let link = &agent.link.handle;
+    assert!(fetch(link, digest, 0).await == Ok((300_000, content.clone())));
+    assert!(fetch(link, leading, 0).await == Ok((3, Bytes::from_static(b"new"))));
+    let missing = Digest::of(b"other");
+    let error = fetch(link, missing, 0).await.unwrap_err();
+    assert!(
+        both.iter().all(|server| error.contains(&format!("server {server}: {missing} is not here"))),
+        "{error}"
+    );
+
+    // Nobody leads, and the agent starts what it was told to before.
+    leader.stop().await;
+    agent.failure().await;
+    let link = &agent.link.handle;
+    assert!(fetch(link, digest, 299_000).await == Ok((300_000, content.slice(299_000..))));
 }
