@@ -21,6 +21,7 @@ use crate::job::Job;
 use crate::ports::{Images, TaskAccess};
 use crate::refusal::Refusal;
 use crate::round::Round;
+use crate::seekers::Seekers;
 use crate::standing::{ServerRecord, Standing};
 
 /// How long a request waits for room in the queue, and then for its answer. A request that was taken but not
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) servers: watch::Receiver<Vec<ServerRecord>>,
     pub(crate) copy: Option<Copy>,
     pub(crate) operators: watch::Receiver<Arc<Operators>>,
+    pub(crate) seekers: Arc<Seekers>,
     pub(crate) down: watch::Sender<Option<Down>>,
 }
 

@@ -17,6 +17,7 @@
 //! talk with each other).
 
 pub mod access;
+mod alarm;
 mod batch;
 mod change;
 mod cloud;
@@ -25,6 +26,7 @@ mod copy;
 mod digests;
 mod ended;
 mod follow;
+mod giving_way;
 mod handle;
 mod hearing;
 mod image;
@@ -45,6 +47,7 @@ mod round;
 mod routing;
 mod run;
 mod seek;
+mod seekers;
 mod servers;
 mod settings;
 mod sharing;

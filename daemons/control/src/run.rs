@@ -21,9 +21,10 @@ use crate::keys::ClusterRecord;
 use crate::load::{self, LoadError};
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
+use crate::seekers::Seekers;
 use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
-use crate::{name, servers, vigil};
+use crate::{giving_way, name, servers, vigil};
 
 /// A server that died leads until its lease has ended; one that does not let go is alive.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -108,14 +109,8 @@ pub async fn start(
     let cloud = load::cloud(&image, settings, clock::now())?;
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
     let righted = copy.as_ref().map(Copy::righted);
-    let servers = match &copy {
-        Some(copy) => {
-            servers::announce(Arc::clone(&store), facts.server.clone(), copy.clone(), group);
-            vigil::keep(Arc::clone(&store), copy.clone(), facts.server.name.clone(), group);
-            servers::followed(copy, group)
-        }
-        None => watch::channel(vec![facts.server.clone()]).1,
-    };
+    let seekers = Arc::<Seekers>::default();
+    let servers = others(&store, copy.as_ref(), &facts.server, &seekers, group);
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
     let (events, _) = broadcast::channel(EVENTS);
@@ -167,9 +162,28 @@ pub async fn start(
         servers,
         copy,
         operators: operators_out,
+        seekers,
         down: watch::channel(None).0,
     };
-    Ok(Handle { inner: Arc::new(inner) })
+    let handle = Handle { inner: Arc::new(inner) };
+    if let Some(copy) = &handle.inner.copy {
+        giving_way::heed(handle.clone(), copy.clone(), handle.inner.facts.server.name.clone(), group);
+    }
+    Ok(handle)
+}
+
+/// All servers: those that this one tells of itself and watches, or it alone.
+fn others(
+    store: &Arc<dyn Store>,
+    copy: Option<&Copy>,
+    own: &ServerRecord,
+    seekers: &Arc<Seekers>,
+    group: &TaskGroup,
+) -> watch::Receiver<Vec<ServerRecord>> {
+    let Some(copy) = copy else { return watch::channel(vec![own.clone()]).1 };
+    servers::announce(Arc::clone(store), own.clone(), copy.clone(), group);
+    vigil::keep(Arc::clone(store), copy.clone(), own.name.clone(), Arc::clone(seekers), group);
+    servers::followed(copy, group)
 }
 
 fn whose(found: Option<&ClusterId>) -> String {

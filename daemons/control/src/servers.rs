@@ -29,13 +29,16 @@ const SIGNS_PER_DIGEST: u32 = 10;
 pub(crate) struct Elected {
     pub(crate) server: Option<ServerRecord>,
     pub(crate) lease: Option<LeaseId>,
+    /// Which lead this is.
+    pub(crate) fence: u64,
 }
 
 /// Who leads, as `image` has it.
 pub(crate) fn elected(image: &Image) -> Option<Elected> {
     let entry = image.get(&Key::election(ELECTION))?;
     // Somebody else may have won, to move the state.
-    Some(Elected { server: serde_json::from_slice(&entry.value).ok(), lease: entry.lease })
+    let (lease, fence) = (entry.lease, entry.created.get());
+    Some(Elected { server: serde_json::from_slice(&entry.value).ok(), lease, fence })
 }
 
 /// All servers, as `image` has them.

@@ -1,18 +1,21 @@
 //! Watching over the leader: when its death is certain, nobody waits for its lease to end.
 //!
 //! Certain is a refused connection, twice: the machine answers, and nobody listens where the leader did. Taking its
-//! election away is safe even if it lived on: every write of a leader is guarded by it.
+//! election away is safe even if it lived on: every write of a leader is guarded by it. Silence is no proof: it is told,
+//! and the leader may give way (`alarm.rs`).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_link::ServerAddress;
 use kogge_store::{Consistency, Key, LeaseId, Store};
 use tokio::net::TcpStream;
 
+use crate::alarm::{Alarm, Voice};
 use crate::copy::Copy;
 use crate::load::ELECTION;
+use crate::seekers::Seekers;
 use crate::servers;
 use crate::standing::ServerRecord;
 
@@ -23,14 +26,20 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// For an answer to a knock; silence proves nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Silence of that length is told; it is hardly that of one lost packet.
+const SILENCE: Duration = Duration::from_millis(2_500);
+
 /// Watches until `group` ends.
-pub(crate) fn keep(store: Arc<dyn Store>, copy: Copy, own: String, group: &TaskGroup) {
+pub(crate) fn keep(store: Arc<dyn Store>, copy: Copy, own: String, seekers: Arc<Seekers>, group: &TaskGroup) {
     let token = group.token();
     group.spawn("vigil over the leader", OnPanic::Log, async move {
+        let voice = Voice::new(Arc::clone(&store), own.clone());
+        let mut vigil = Vigil { store, copy, own, seekers, voice, fence: None, silent_since: None };
         let watching = async {
             loop {
                 tokio::time::sleep(EVERY).await;
-                watch(store.as_ref(), &copy, &own).await;
+                let alarm = vigil.watch().await;
+                vigil.voice.say(alarm).await;
             }
         };
         tokio::select! {
@@ -40,25 +49,59 @@ pub(crate) fn keep(store: Arc<dyn Store>, copy: Copy, own: String, group: &TaskG
     });
 }
 
-async fn watch(store: &dyn Store, copy: &Copy, own: &str) {
-    let elected = servers::elected(&copy.image());
-    let Some(elected) = elected else { return };
-    let Some(leader) = elected.server.filter(|leader| leader.name != own) else { return };
-    let Some(door) = leader.door else { return };
-    if !refuses(&door).await {
-        return;
-    }
-    tokio::time::sleep(AGAIN).await;
-    if refuses(&door).await {
-        depose(store, &leader.name, elected.lease).await;
+struct Vigil {
+    store: Arc<dyn Store>,
+    copy: Copy,
+    own: String,
+    seekers: Arc<Seekers>,
+    voice: Voice,
+    /// Of the lead that is watched.
+    fence: Option<u64>,
+    silent_since: Option<Instant>,
+}
+
+enum Knock {
+    Answered,
+    /// The machine answers, and nobody listens there.
+    Refused,
+    /// Nothing comes back.
+    Silent,
+}
+
+impl Vigil {
+    /// What is wrong with another server that leads.
+    async fn watch(&mut self) -> Option<Alarm> {
+        let elected = servers::elected(&self.copy.image())?;
+        let leader = elected.server.filter(|leader| leader.name != self.own)?;
+        let door = leader.door?;
+        if self.fence.replace(elected.fence) != Some(elected.fence) {
+            self.silent_since = None;
+            self.seekers.clear();
+        }
+        let begin = Instant::now();
+        match knock(&door).await {
+            Knock::Answered => self.silent_since = None,
+            Knock::Silent => drop(self.silent_since.get_or_insert(begin)),
+            Knock::Refused => {
+                tokio::time::sleep(AGAIN).await;
+                if matches!(knock(&door).await, Knock::Refused) {
+                    depose(self.store.as_ref(), &leader.name, elected.lease).await;
+                }
+                return None;
+            }
+        }
+        let is_silent = self.silent_since.is_some_and(|since| since.elapsed() >= SILENCE);
+        let seekers = self.seekers.count(Instant::now());
+        (is_silent || seekers > 0).then_some(Alarm { fence: elected.fence, is_silent, seekers })
     }
 }
 
-async fn refuses(door: &ServerAddress) -> bool {
+async fn knock(door: &ServerAddress) -> Knock {
     let knocking = TcpStream::connect((door.host(), door.port()));
     match tokio::time::timeout(PATIENCE, knocking).await {
-        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        Ok(Ok(_)) | Err(_) => false,
+        Ok(Ok(_)) => Knock::Answered,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Knock::Refused,
+        Ok(Err(_)) | Err(_) => Knock::Silent,
     }
 }
 

@@ -45,6 +45,7 @@ impl Gate for Nothing {
 impl Presence for Nothing {
     fn opened(&self, _agent: &AgentId, _from: SocketAddr) {}
     fn closed(&self, _agent: &AgentId) {}
+    fn sent_on(&self, _agent: &AgentId) {}
     fn cloned(&self, _impostor: &Impostor) {}
 }
 

@@ -105,6 +105,10 @@ impl Presence for ToldPresence {
         self.note(Move::Went { agent: agent.clone() });
     }
 
+    fn sent_on(&self, agent: &AgentId) {
+        self.control.agent_sent_on(agent);
+    }
+
     fn cloned(&self, impostor: &Impostor) {
         let Impostor { agent, connected, refused } = impostor.clone();
         tracing::error!(%agent, %connected, %refused, "the identity of an agent is used twice: the second one is refused");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use kogge_model::id::AgentId;
 use kogge_model::time::Timestamp;
@@ -56,6 +57,11 @@ impl Handle {
             .await;
         // Nobody is told while this server does not lead.
         let _ = told;
+    }
+
+    /// An agent came here and was sent on to whoever leads: it has no way to that one, or has just lost it.
+    pub fn agent_sent_on(&self, agent: &AgentId) {
+        self.inner.seekers.note(agent, Instant::now());
     }
 
     /// Somebody else came with an agent's identity, and was sent away.

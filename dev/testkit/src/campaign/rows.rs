@@ -11,6 +11,7 @@ mod flapping;
 mod leader_isolated;
 mod leader_killed;
 mod leader_paused;
+mod leader_unheard;
 mod lossy_links;
 mod machine_lost;
 mod narrow_links;
@@ -34,6 +35,7 @@ pub const ALL: &[Row] = &[
     leader_killed::ROW,
     leader_paused::ROW,
     leader_isolated::ROW,
+    leader_unheard::ROW,
     step_down::ROW,
     agent_killed::ROW,
     agent_and_shims_killed::ROW,

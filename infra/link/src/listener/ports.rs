@@ -150,6 +150,8 @@ pub trait Presence: Send + Sync {
     fn opened(&self, agent: &AgentId, from: SocketAddr);
     /// The agent has no session any more. Its tasks may be alive and well.
     fn closed(&self, agent: &AgentId);
+    /// The agent came here, and was told that another server leads.
+    fn sent_on(&self, agent: &AgentId);
     /// Somebody else came with the identity of a connected agent, and was sent away.
     fn cloned(&self, impostor: &Impostor);
 }

@@ -79,10 +79,13 @@ async fn greet(
     let hello = hear_hello(shared, inbound).await?;
     let version = agree(shared.config.versions, &hello)?;
     let leader = find_leader(shared).await;
+    let admitted = shared.ports.gate.admit(&agent.agent, agent.certificate.key_fingerprint());
     if leader != Leader::Here {
+        if matches!(leader, Leader::Elsewhere(_)) && admitted.is_ok() {
+            shared.ports.presence.sent_on(&agent.agent);
+        }
         return Err(Farewell::NotLeader(leader));
     }
-    let admitted = shared.ports.gate.admit(&agent.agent, agent.certificate.key_fingerprint());
     admitted.map_err(|reason| Refusal { kind: RefusalKind::Membership, reason })?;
     let seat = take_seat(shared, caller, &agent, &hello).await?;
     let servers = Servers { addresses: addresses(shared) };

@@ -326,6 +326,10 @@ impl Presence for Heard {
         self.events.lock().unwrap().push(format!("{agent} went"));
     }
 
+    fn sent_on(&self, agent: &AgentId) {
+        self.events.lock().unwrap().push(format!("{agent} was sent on"));
+    }
+
     fn cloned(&self, impostor: &Impostor) {
         self.impostors.lock().unwrap().push(impostor.clone());
     }
