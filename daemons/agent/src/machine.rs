@@ -96,6 +96,12 @@ pub(crate) fn free_disk(path: &Path) -> io::Result<Bytes> {
     Ok(Bytes(stat.f_bavail * stat.f_frsize))
 }
 
+/// Files that unprivileged users can still make on the file system of `path`; none where only bytes are counted.
+pub(crate) fn free_files(path: &Path) -> io::Result<Option<u64>> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok((stat.f_files > 0).then_some(stat.f_favail))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,9 @@ const CONTROLLERS: [&str; 4] = ["cpu", "memory", "pids", "devices"];
 /// Below this a machine cannot even keep its own records.
 pub(crate) const LEAST_FREE_DISK: Bytes = Bytes::mib(64);
 
+/// And with room for fewer files it cannot unpack an image.
+pub(crate) const LEAST_FREE_FILES: u64 = 1_024;
+
 /// Read-only views of files for the supervisors' program (`mount_setattr`).
 const LEAST_KERNEL: (u32, u32) = (5, 12);
 
@@ -110,10 +113,14 @@ fn disk(data: &Path) -> Option<Reason> {
     // The directory need not be there yet.
     let there = data.ancestors().find(|path| path.exists())?;
     let free = machine::free_disk(there).ok()?;
-    (free < LEAST_FREE_DISK).then(|| {
-        Reason::new(format!("only {free} are free for {}", data.display()))
-            .with_hint("make room, or name another data directory with --data")
-    })
+    let files = machine::free_files(there).ok()?;
+    let lack = if free < LEAST_FREE_DISK {
+        free.to_string()
+    } else {
+        format!("{} more files", files.filter(|files| *files < LEAST_FREE_FILES)?)
+    };
+    let reason = Reason::new(format!("only {lack} are free for {}", data.display()));
+    Some(reason.with_hint("make room, or name another data directory with --data"))
 }
 
 #[cfg(test)]

@@ -273,6 +273,12 @@ mod tests {
             Self(dir)
         }
 
+        fn make_files(&self) {
+            let path = |number: u32| self.0.path().join(format!("file{number}"));
+            let made = (0..).take_while(|number| File::create_new(path(*number)).is_ok()).count();
+            assert!(made < 10_000);
+        }
+
         fn fill(&self) {
             let rest = self.0.path().join("rest");
             let mut rest = File::options().append(true).create(true).open(rest).unwrap();
@@ -305,6 +311,29 @@ mod tests {
         assert!(kept.tasks.len() > written, "whatever was told to be written is there");
         assert!(again.reserve().fill().is_err() && again.reserve().is_short());
         fs::remove_file(disk.0.path().join("rest")).unwrap();
+        again.reserve().fill().unwrap();
+        assert!(!again.reserve().is_short());
+    }
+
+    #[test]
+    fn without_inodes_records_take_of_the_reserve_too() {
+        let disk = Small::new("16m,nr_inodes=500");
+        let (records, _) = Records::open(disk.0.path(), false).unwrap();
+        records.apply(&[record("same", 0)]).unwrap();
+        disk.make_files();
+        for number in 1..100 {
+            records.apply(&[record("same", number)]).unwrap();
+        }
+        for number in 0..20 {
+            records.apply(&[record(&format!("t{number}"), 1)]).unwrap();
+        }
+        assert!(records.reserve().is_short());
+        let (again, kept) = Records::open(disk.0.path(), false).unwrap();
+        assert_eq!(kept.tasks.len(), 21);
+        fs::remove_dir_all(disk.0.path().join(TASK_DIR)).unwrap();
+        for number in 0..100 {
+            let _ = fs::remove_file(disk.0.path().join(format!("file{number}")));
+        }
         again.reserve().fill().unwrap();
         assert!(!again.reserve().is_short());
     }

@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 use crate::pool::Pool;
 use crate::traffic::Traffic;
 
+/// The end of a time that nobody knows.
+const SILENT: u64 = u64::MAX;
+
 /// A backend outlives the tables that name it for as long as a request uses it.
 #[derive(Debug)]
 pub(crate) struct Backend {
@@ -22,6 +25,7 @@ pub(crate) struct Backend {
     pub(crate) pool: Pool,
     in_flight: AtomicUsize,
     is_retired: AtomicBool,
+    /// [`SILENT`] while nobody answers there.
     avoid_until_ms: AtomicU64,
     became_idle: Notify,
 }
@@ -64,7 +68,17 @@ impl Backend {
 
     /// It refused a connection: others are preferred until then.
     pub(crate) fn avoid_until(&self, until_ms: u64) {
-        self.avoid_until_ms.store(until_ms, Ordering::Relaxed);
+        self.avoid_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+    }
+
+    /// Nobody answers there: others are preferred until somebody does. Whether that is news.
+    pub(crate) fn fall_silent(&self) -> bool {
+        self.avoid_until_ms.swap(SILENT, Ordering::Relaxed) != SILENT
+    }
+
+    /// Somebody answers there, or nobody asks any more.
+    pub(crate) fn is_heard(&self) {
+        self.avoid_until_ms.store(0, Ordering::Relaxed);
     }
 
     pub(crate) fn is_avoided(&self, now_ms: u64) -> bool {
@@ -105,6 +119,13 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Whose it is.
+    pub(crate) const fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+}
+
 impl std::ops::Deref for Lease {
     type Target = Backend;
 
@@ -120,5 +141,32 @@ impl Drop for Lease {
         if was == 1 && self.backend.is_retired() {
             self.backend.became_idle.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kogge_model::id::AgentId;
+
+    use super::*;
+
+    #[test]
+    fn silence_lasts_until_somebody_answers_and_a_refusal_does_not_shorten_it() {
+        let of = kogge_discovery::Backend {
+            instance: "shop.1".parse().unwrap(),
+            task: TaskId::new("t"),
+            run: RunId(1),
+            agent: AgentId::new("a"),
+            endpoint: ([127, 0, 0, 1], 1000).into(),
+        };
+        let backend = Backend::new(&of, Arc::default(), Pool::new(1, 1));
+        backend.avoid_until(10);
+        assert!(backend.is_avoided(9) && !backend.is_avoided(10));
+        assert!(backend.fall_silent());
+        backend.avoid_until(20);
+        assert!(!backend.fall_silent(), "one asks already");
+        assert!(backend.is_avoided(1_000_000));
+        backend.is_heard();
+        assert!(!backend.is_avoided(0));
     }
 }

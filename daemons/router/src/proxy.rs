@@ -15,6 +15,7 @@ use crate::backend::Lease;
 use crate::client_connection::{ClientConnection, Turn};
 use crate::clock::millis;
 use crate::failure::Failure;
+use crate::loops::probe;
 use crate::page;
 use crate::proxy_body::{ProxyBody, StreamedBody, put_back};
 use crate::request_head::{self, Wishes};
@@ -38,6 +39,9 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 /// A request that cannot be replayed gets no connection that was unused for longer: the backend could be closing it
 /// this very moment.
 const FRESH_ENOUGH_MS: u64 = 1_000;
+
+/// Backends that cannot be reached before a request is given up, less one: each may take the whole patience for a connection.
+const MOST_UNREACHED: usize = 3;
 
 /// Answers one request, in any case.
 ///
@@ -137,12 +141,25 @@ async fn carry(turn: Turn, mut outbound: Outbound, started: Instant) -> Result<R
     }
 }
 
-/// Sends the request, and once more elsewhere if nothing of it can have had an effect.
+/// Where to go when `lease` could not be reached after `unreached` others: nothing was sent, so nothing is repeated. After
+/// the first, only where a connection is likely to come about.
+fn next_after(router: &Inner, lease: &Lease, error: &std::io::Error, unreached: usize) -> Option<Lease> {
+    let now_ms = router.clock.now_ms();
+    match error.kind() {
+        std::io::ErrorKind::TimedOut => probe::watch(router, lease.backend()),
+        _ => lease.avoid_until(now_ms.saturating_add(millis(router.config.avoid_refusing_for))),
+    }
+    let other = if unreached < MOST_UNREACHED { router.admit_elsewhere(lease) } else { None };
+    other.filter(|other| unreached == 0 || !other.is_avoided(now_ms))
+}
+
+/// Sends the request, and once more elsewhere if nothing of it can have had an effect; backends that cannot be reached do
+/// not count.
 async fn send(turn: &Turn, outbound: &mut Outbound) -> Result<(Exchange, ResponseHead), Failure> {
     let router = &turn.connection().router;
     let is_replayable = outbound.method.is_idempotent();
     let mut max_idle_ms = if is_replayable { u64::MAX } else { FRESH_ENOUGH_MS };
-    let mut may_retry = true;
+    let (mut may_retry, mut unreached) = (true, 0);
     loop {
         let lease = &mut outbound.lease;
         let now_ms = router.clock.now_ms();
@@ -156,12 +173,12 @@ async fn send(turn: &Turn, outbound: &mut Outbound) -> Result<(Exchange, Respons
         let connection = match opened {
             Ok(connection) => connection,
             Err(error) => {
-                lease.avoid_until(now_ms.saturating_add(millis(router.config.avoid_refusing_for)));
-                let Some(other) = may_retry.then(|| router.admit_elsewhere(lease)).flatten() else {
+                let Some(other) = next_after(router, lease, &error, unreached) else {
                     return Err(Failure::connect(lease, &error));
                 };
                 lease.traffic.count_retry();
                 (*lease, may_retry) = (other, false);
+                unreached += 1;
                 continue;
             }
         };

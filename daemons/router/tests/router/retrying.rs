@@ -110,11 +110,8 @@ async fn a_backend_that_speaks_unasked_cannot_answer_the_next_request() {
     }
 }
 
-#[tokio::test]
-async fn an_instance_that_hangs_on_connecting_is_left_for_another_one() {
-    let config = RouterConfig { connect_timeout: Duration::from_millis(100), ..RouterConfig::default() };
-    let stage = Stage::with(config).await;
-    // A queue of length one that is full: the kernel answers no further connection.
+/// An endpoint that answers no connection: its queue of length one is full, as long as the rest lives.
+async fn hangs() -> (std::net::SocketAddr, (tokio::net::TcpListener, Vec<tokio::net::TcpStream>)) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(crate::stage::loopback()).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -125,9 +122,39 @@ async fn an_instance_that_hangs_on_connecting_is_left_for_another_one() {
     {
         fillers.push(filler);
     }
-    stage.shop(full).await;
+    (full, (listener, fillers))
+}
+
+#[tokio::test]
+async fn instances_that_hang_on_connecting_are_left_for_another_one_until_they_answer() {
+    let config = RouterConfig { connect_timeout: Duration::from_millis(100), ..RouterConfig::default() };
+    let stage = Stage::with(config).await;
+    let mut hanging = Vec::new();
+    for count in 0..3 {
+        let (endpoint, kept) = hangs().await;
+        hanging.push(kept);
+        if count == 0 {
+            stage.shop(endpoint).await
+        } else {
+            stage.add("shop", endpoint).await
+        };
+    }
     stage.add("shop", stage.backend(|stream| always(stream, "ok")).await).await;
-    for _ in 0..4 {
+    for _ in 0..20 {
         assert!(stage.get("a", "/").await.ends_with("ok"));
     }
+    let (_, reading) = stage.router.traffic().remove(0);
+    assert_eq!(reading.by_class, [0, 20, 0, 0, 0]);
+    assert_eq!(reading.retries, 3, "each of them is met once");
+
+    let (listener, fillers) = hanging.remove(0);
+    drop(fillers);
+    let group = stage.group.clone();
+    stage.spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            drop(group.spawn("connection", kogge_host::tasks::OnPanic::Log, always(stream, "back")));
+        }
+    });
+    let back = async { while !stage.get("a", "/").await.ends_with("back") {} };
+    tokio::time::timeout(Duration::from_secs(30), back).await.expect("it is found again");
 }
