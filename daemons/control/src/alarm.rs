@@ -41,6 +41,13 @@ pub(crate) struct Crowd {
     pub(crate) known: usize,
 }
 
+impl Crowd {
+    /// Whether fewer than half are heard.
+    pub(crate) const fn is_thin(self) -> bool {
+        2 * self.heard < self.known
+    }
+}
+
 /// What all others say of one lead.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Alarms {
@@ -66,7 +73,7 @@ impl Alarms {
     /// Why this leader should give way to another one. While `is_growing`, agents find their way to it.
     pub(crate) fn against(&self, crowd: Crowd, is_growing: bool) -> Option<Reason> {
         let Crowd { heard, known } = crowd;
-        if 2 * heard >= known {
+        if !crowd.is_thin() {
             return None;
         }
         let silent = self.raised.iter().filter(|alarm| alarm.is_silent).count();

@@ -37,12 +37,25 @@ pub(crate) fn heed(handle: Handle, copy: Copy, own: String, group: &TaskGroup) {
     });
 }
 
-/// How many were heard, during one lead, and since when there were no more.
+/// How many are heard while they are few, and since when there are no more.
 #[derive(Debug, Clone, Copy)]
 struct Trend {
     fence: u64,
     heard: usize,
     since: Instant,
+}
+
+impl Trend {
+    /// What became of it by `now`; none while enough are heard. Cores that were just made have heard nobody yet.
+    fn goes_on(before: Option<Self>, fence: u64, crowd: Crowd, now: Instant) -> Option<Self> {
+        let same = before.filter(|trend| trend.fence == fence && trend.heard >= crowd.heard);
+        let since = same.map_or(now, |trend| trend.since);
+        crowd.is_thin().then_some(Self { fence, heard: crowd.heard, since })
+    }
+
+    fn is_steady(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= STEADY
+    }
 }
 
 struct Heed {
@@ -58,9 +71,11 @@ impl Heed {
         let Some((fence, alarms)) = self.alarms() else { return self.trend = None };
         // Whoever has no time for this is heard, and reached.
         let Ok(crowd) = self.handle.look(|cloud, _| Ok(crowd(cloud))).await else { return };
-        let is_growing = self.is_growing(fence, crowd.heard, Instant::now());
+        let now = Instant::now();
+        self.trend = Trend::goes_on(self.trend, fence, crowd, now);
+        let is_growing = self.trend.is_none_or(|trend| !trend.is_steady(now));
         let Some(reason) = alarms.against(crowd, is_growing) else { return };
-        if Instant::now() < self.not_before {
+        if now < self.not_before {
             return;
         }
         tracing::warn!(%reason, "the lead is handed over");
@@ -81,13 +96,6 @@ impl Heed {
         let alarms = Alarms::of(&image, &self.own, elected.fence);
         (!alarms.is_empty()).then_some((elected.fence, alarms))
     }
-
-    fn is_growing(&mut self, fence: u64, heard: usize, now: Instant) -> bool {
-        let before = self.trend.filter(|trend| trend.fence == fence && trend.heard >= heard);
-        let since = before.map_or(now, |trend| trend.since);
-        self.trend = Some(Trend { fence, heard, since });
-        now.saturating_duration_since(since) < STEADY
-    }
 }
 
 fn crowd(cloud: &Cloud) -> Crowd {
@@ -103,4 +111,28 @@ fn crowd(cloud: &Cloud) -> Crowd {
         }
     }
     crowd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_heard_for_a_while_before_that_means_anything() {
+        let begin = Instant::now();
+        let mut trend = None;
+        let mut steady = |fence: u64, heard: usize, ms: u64| {
+            let now = begin + Duration::from_millis(ms);
+            trend = Trend::goes_on(trend, fence, Crowd { heard, known: 10 }, now);
+            trend.is_some_and(|trend| trend.is_steady(now))
+        };
+        assert!(!steady(1, 5, 0), "enough");
+        assert!(!steady(1, 0, 3_000), "the cores were just made anew");
+        assert!(!steady(1, 0, 4_900) && steady(1, 0, 5_000));
+        assert!(!steady(1, 1, 5_100), "one came");
+        assert!(!steady(1, 0, 7_000), "and went");
+        assert!(steady(1, 0, 7_100));
+        assert!(!steady(2, 0, 7_200), "another lead");
+        assert!(!steady(2, 6, 8_000) && !steady(2, 0, 9_500));
+    }
 }
