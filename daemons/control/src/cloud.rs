@@ -63,6 +63,8 @@ pub(crate) struct Cloud {
     pub(crate) framework: FrameworkId,
     /// What the cores have still to hear from each other.
     pub(crate) words: VecDeque<Word>,
+    /// When they last began to decide, with what stands in the store: since then they have heard what they know of agents.
+    pub(crate) begun: Timestamp,
 }
 
 /// A word from one core to another.
@@ -93,6 +95,7 @@ fn with_following(first: Event, words: &mut VecDeque<Word>) -> Vec<Event> {
 impl Cloud {
     /// Fresh from the store: the cores introduce themselves to each other.
     pub(crate) fn begin(&mut self, round: &mut Round) {
+        self.begun = round.now;
         self.stale.extend(self.tree.services().into_keys());
         if let Some(head) = self.tree.head() {
             let desired = kogge_services::Input::Desired {

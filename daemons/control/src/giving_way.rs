@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_kernel::Phase;
+use kogge_model::time::Timestamp;
 
 use crate::alarm::{Alarms, Crowd};
 use crate::cloud::Cloud;
@@ -18,6 +19,10 @@ const EVERY: Duration = Duration::from_millis(250);
 const STEADY: Duration = Duration::from_secs(2);
 /// Who gave way does not do so again before: when nobody can be reached, the lead need not go round and round.
 const AGAIN: Duration = Duration::from_secs(30);
+
+/// Cores that began to decide only just have not heard of everybody yet, however many there are: not after a write that
+/// failed either.
+const YOUNG: Duration = Duration::from_secs(5);
 
 /// Looks until `group` ends.
 pub(crate) fn heed(handle: Handle, copy: Copy, own: String, group: &TaskGroup) {
@@ -70,7 +75,7 @@ impl Heed {
     async fn look(&mut self) {
         let Some((fence, alarms)) = self.alarms() else { return self.trend = None };
         // Whoever has no time for this is heard, and reached.
-        let Ok(crowd) = self.handle.look(|cloud, _| Ok(crowd(cloud))).await else { return };
+        let Ok(Some(crowd)) = self.handle.look(|cloud, now| Ok(crowd(cloud, now))).await else { return };
         let now = Instant::now();
         self.trend = Trend::goes_on(self.trend, fence, crowd, now);
         let is_growing = self.trend.is_none_or(|trend| !trend.is_steady(now));
@@ -98,7 +103,11 @@ impl Heed {
     }
 }
 
-fn crowd(cloud: &Cloud) -> Crowd {
+/// None of cores that are young.
+fn crowd(cloud: &Cloud, now: Timestamp) -> Option<Crowd> {
+    if now.saturating_since(cloud.begun) < YOUNG {
+        return None;
+    }
     let mut crowd = Crowd::default();
     for agent in cloud.kernel.view().agents() {
         match agent.phase() {
@@ -110,7 +119,7 @@ fn crowd(cloud: &Cloud) -> Crowd {
             Phase::Lost => {}
         }
     }
-    crowd
+    Some(crowd)
 }
 
 #[cfg(test)]

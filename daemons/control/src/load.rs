@@ -272,6 +272,7 @@ fn shared_cloud(
         ended: EndedTasks::restore(image.records(keys::ENDED)?),
         access: access(image)?,
         operators: operators(image)?,
+        begun: now,
         impostors: BTreeMap::new(),
         stale: BTreeSet::new(),
         draining: BTreeMap::new(),

@@ -70,7 +70,7 @@ impl From<CommitError> for Refusal {
         match error {
             CommitError::NoSpace => Self::NoSpace(
                 Reason::new("no space left to save the change: nothing was changed")
-                    .with_hint("free space on the disk of the data directory; running tasks go on"),
+                    .with_hint("make room on the disk of the state engine, or in its quota (etcd: then `etcdctl alarm disarm`); running tasks go on"),
             ),
             CommitError::Unavailable(_) | CommitError::OutcomeUnknown { .. } => {
                 Self::Unavailable(Reason::new(error.to_string()))
