@@ -47,6 +47,16 @@ fn g8_the_lead_is_handed_over_under_load_and_no_write_is_lost() {
 }
 
 #[test]
+fn g8_g11_a_leader_that_nobody_reaches_gives_way() {
+    passes("leader-unheard");
+}
+
+#[test]
+fn g7_an_agent_whose_disk_is_full_takes_nothing_new_and_keeps_what_runs() {
+    passes("agent-disk-full");
+}
+
+#[test]
 fn g7_an_agent_that_is_killed_or_stands_still_takes_no_task_with_it() {
     passes("agent-killed");
 }

@@ -129,8 +129,9 @@ impl Voice {
         };
         match tokio::time::timeout(PATIENCE, self.store.commit(commit)).await {
             Ok(Ok(_)) => {
-                if let Some(alarm) = alarm.filter(|_| !matches!(self.told, Some(Some(_)))) {
-                    tracing::warn!(?alarm, "the leader cannot be reached as it should");
+                let was_silent = matches!(self.told, Some(Some(before)) if before.is_silent);
+                if !was_silent && alarm.is_some_and(|alarm| alarm.is_silent) {
+                    tracing::warn!("the leader's door is silent; another server may have to lead");
                 }
                 self.told = Some(alarm);
                 self.not_before = Instant::now() + COUNT_EVERY;

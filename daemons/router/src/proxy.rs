@@ -188,8 +188,7 @@ async fn send(turn: &Turn, outbound: &mut Outbound) -> Result<(Exchange, Respons
             Ok(head) => return Ok((exchange, head)),
             Err(error) => error,
         };
-        let is_untouched =
-            exchange.writer.sent() == 0 || (is_kept && is_replayable && !exchange.has_answered());
+        let is_untouched = exchange.writer.sent() == 0 || (is_replayable && !exchange.has_answered());
         let is_closed = matches!(error, ExchangeError::Closed(_));
         if !(may_retry && is_closed && is_untouched && exchange.writer.can_rewind()) {
             return Err(Failure::exchange(lease, &error, exchange.writer.is_done()));

@@ -110,6 +110,28 @@ async fn a_backend_that_speaks_unasked_cannot_answer_the_next_request() {
     }
 }
 
+#[tokio::test]
+async fn an_instance_that_dies_over_a_request_that_may_be_repeated_costs_nobody_an_answer() {
+    let stage = Stage::new().await;
+    let dies = stage.backend(|stream| async move { drop(Peer::new(stream).find("\r\n\r\n").await) }).await;
+    stage.shop(dies).await;
+    stage.add("shop", stage.backend(|stream| always(stream, "ok")).await).await;
+    for _ in 0..10 {
+        assert!(stage.get("a", "/").await.ends_with("ok"));
+    }
+    let (_, reading) = stage.router.traffic().remove(0);
+    assert!(reading.retries > 0 && reading.by_class == [0, 10, 0, 0, 0], "{reading:?}");
+
+    // Nobody knows what became of the first one.
+    let mut failed = 0;
+    for _ in 0..10 {
+        let mut client = stage.client().await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").await;
+        failed += usize::from(client.response().await.1 != "ok");
+    }
+    assert!(failed > 0);
+}
+
 /// An endpoint that answers no connection: its queue of length one is full, as long as the rest lives.
 async fn hangs() -> (std::net::SocketAddr, (tokio::net::TcpListener, Vec<tokio::net::TcpStream>)) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

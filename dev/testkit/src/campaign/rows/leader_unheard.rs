@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Row, linger, seconds};
+use super::{Row, seconds};
 use crate::campaign::{Miss, Stage};
 use crate::cluster::{Fault, Role};
 
@@ -19,8 +19,6 @@ pub(super) const ROW: Row = Row {
 const GOAL: Duration = Duration::from_secs(8);
 /// Until another one leads, with no agent: they give their links up first.
 const AGENTS: Duration = Duration::from_secs(20);
-/// Between two times that one server gives way.
-const AGAIN: Duration = Duration::from_secs(30);
 
 fn play(stage: &mut Stage) -> Result<String, Miss> {
     let (leader, tasks) = (stage.leader()?, stage.tasks()?);
@@ -35,8 +33,8 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
     stage.fault(&leader, &Fault::Heal)?;
     stage.settle(super::BACK)?;
 
+    // Another one, which has not given way yet.
     let leader = stage.leader()?;
-    linger(AGAIN.saturating_sub(all.elapsed()));
     let agents = cut(stage, &leader, &stage.names(Role::Agent))?;
     let no_agent = replaced(stage, &leader, agents, AGENTS)?;
     ready(stage, &leader)?;
