@@ -52,6 +52,11 @@ fn g8_g11_a_leader_that_nobody_reaches_gives_way() {
 }
 
 #[test]
+fn g8_a_leader_that_is_slow_while_others_are_not_gives_way() {
+    passes("leader-slow");
+}
+
+#[test]
 fn g7_an_agent_whose_disk_is_full_takes_nothing_new_and_keeps_what_runs() {
     passes("agent-disk-full");
 }

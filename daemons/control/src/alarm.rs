@@ -21,8 +21,8 @@ use crate::keys;
 use crate::load::parse;
 use crate::servers;
 
-/// What a server that does not lead finds wrong with the one that does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a server finds wrong with the one that leads, which may be itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Alarm {
     /// Which lead: that of this fence.
     pub(crate) fence: u64,
@@ -30,6 +30,18 @@ pub(crate) struct Alarm {
     pub(crate) is_silent: bool,
     /// Agents that came here and were sent on to the leader, lately.
     pub(crate) seekers: usize,
+    /// The leader itself: it is slow, see `pace.rs`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_slow: bool,
+    /// Others, since the leader is slow: they are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_fast: bool,
+}
+
+/// What `image` has of `server` about the lead of that fence.
+pub(crate) fn of(image: &Image, server: &str, fence: u64) -> Option<Alarm> {
+    let entry = image.get(&keys::under(keys::ALARMS, server))?;
+    parse(entry.as_ref()).ok().filter(|alarm: &Alarm| alarm.fence == fence)
 }
 
 /// What a leader hears of.
@@ -61,13 +73,20 @@ impl Alarms {
     /// What `image` has about the lead of `own` with that fence.
     pub(crate) fn of(image: &Image, own: &str, fence: u64) -> Self {
         let others = servers::all(image).into_iter().filter(|server| server.name != own);
-        let others: Vec<_> = others.map(|server| keys::under(keys::ALARMS, &server.name)).collect();
-        let raised = others.iter().filter_map(|key| parse::<Alarm>(image.get(key)?.as_ref()).ok());
-        Self { raised: raised.filter(|alarm| alarm.fence == fence).collect(), others: others.len() }
+        let others: Vec<_> = others.collect();
+        let raised = others.iter().filter_map(|server| self::of(image, &server.name, fence));
+        Self { raised: raised.collect(), others: others.len() }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
         self.raised.is_empty()
+    }
+
+    /// Why a leader that is slow should give way to another one.
+    pub(crate) fn against_slow(&self) -> Option<Reason> {
+        let text = "this server stands still or waits for the engine again and again, and others do not";
+        let is_fast = self.raised.iter().any(|alarm| alarm.is_fast);
+        is_fast.then(|| Reason::new(format!("{text}: another one shall lead")))
     }
 
     /// Why this leader should give way to another one. While `is_growing`, agents find their way to it.
@@ -95,7 +114,7 @@ impl Alarms {
 }
 
 /// How long an engine may take to save an alarm; then it is tried again.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Between two numbers of agents that are told.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
@@ -115,8 +134,7 @@ impl Voice {
 
     /// Says so, or that nothing is wrong, unless the others know.
     pub(crate) async fn say(&mut self, alarm: Option<Alarm>) {
-        let is_count =
-            matches!((self.told, alarm), (Some(Some(old)), Some(new)) if old.is_silent == new.is_silent);
+        let is_count = matches!((self.told, alarm), (Some(Some(old)), Some(new)) if Alarm { seekers: new.seekers, ..old } == new);
         if self.told == Some(alarm) || is_count && Instant::now() < self.not_before {
             return;
         }
@@ -129,16 +147,27 @@ impl Voice {
         };
         match tokio::time::timeout(PATIENCE, self.store.commit(commit)).await {
             Ok(Ok(_)) => {
-                let was_silent = matches!(self.told, Some(Some(before)) if before.is_silent);
-                if !was_silent && alarm.is_some_and(|alarm| alarm.is_silent) {
-                    tracing::warn!("the leader's door is silent; another server may have to lead");
-                }
+                log(self.told.flatten().unwrap_or_default(), alarm.unwrap_or_default());
                 self.told = Some(alarm);
                 self.not_before = Instant::now() + COUNT_EVERY;
             }
             Ok(Err(error)) => tracing::debug!(%error, "an alarm about the leader cannot be told yet"),
             Err(_) => {}
         }
+    }
+}
+
+fn log(before: Alarm, now: Alarm) {
+    if now.is_silent && !before.is_silent {
+        tracing::warn!("the leader's door is silent; another server may have to lead");
+    }
+    if now.is_slow && !before.is_slow {
+        tracing::warn!(
+            "this leader stands still or waits for the engine again and again; the others look whether they do"
+        );
+    }
+    if now.is_fast && !before.is_fast {
+        tracing::warn!("the leader is slow, and this server is not; another one may have to lead");
     }
 }
 

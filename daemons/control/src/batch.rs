@@ -1,10 +1,13 @@
 //! What one round of decisions wants to have in the store, in the order it was decided.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use bytes::Bytes;
 use kogge_store::{Commit, CommitError, Guard, Key, MAX_COMMIT_BYTES, MAX_COMMIT_OPS, Store};
 use serde::Serialize;
+
+use crate::pace::Pace;
 
 /// Puts and deletes, one a key: the last word on a key counts, and keeps the later place.
 #[derive(Debug, Default)]
@@ -87,10 +90,18 @@ impl Batch {
         commits
     }
 
-    /// Writes everything; when it answers, all of it is durable.
-    pub(crate) async fn persist(self, store: &dyn Store, guard: &Guard) -> Result<(), CommitError> {
+    /// Writes everything, and notes how long each commit takes; when it answers, all of it is durable.
+    pub(crate) async fn persist(
+        self,
+        store: &dyn Store,
+        guard: &Guard,
+        pace: &Pace,
+    ) -> Result<(), CommitError> {
         for commit in self.into_commits(guard) {
-            store.commit(commit).await?;
+            let begin = Instant::now();
+            let committed = store.commit(commit).await;
+            pace.note(begin.elapsed(), Instant::now());
+            committed?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
-//! A leader that is reached by nobody gives way: see `alarm.rs`.
+//! A leader that is reached by nobody gives way (`alarm.rs`), and one that is slow (`pace.rs`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_kernel::Phase;
+use kogge_model::reason::Reason;
 use kogge_model::time::Timestamp;
 
 use crate::alarm::{Alarms, Crowd};
@@ -11,6 +13,7 @@ use crate::cloud::Cloud;
 use crate::copy::Copy;
 use crate::handle::Handle;
 use crate::leading::COURTESY;
+use crate::pace::Pace;
 use crate::servers;
 
 /// Between two looks at what the others say.
@@ -25,13 +28,13 @@ const AGAIN: Duration = Duration::from_secs(30);
 const YOUNG: Duration = Duration::from_secs(5);
 
 /// Looks until `group` ends.
-pub(crate) fn heed(handle: Handle, copy: Copy, own: String, group: &TaskGroup) {
+pub(crate) fn heed(handle: Handle, copy: Copy, own: String, pace: Arc<Pace>, group: &TaskGroup) {
     let token = group.token();
     group.spawn("alarms about this leader", OnPanic::Log, async move {
-        let mut heed = Heed { handle, copy, own, trend: None, not_before: Instant::now() };
+        let mut heed = Heed { handle, copy, own, pace, trend: None, not_before: Instant::now() };
         let heeding = async {
             loop {
-                tokio::time::sleep(EVERY).await;
+                heed.rest().await;
                 heed.look().await;
             }
         };
@@ -67,20 +70,38 @@ struct Heed {
     handle: Handle,
     copy: Copy,
     own: String,
+    pace: Arc<Pace>,
     trend: Option<Trend>,
     not_before: Instant,
 }
 
 impl Heed {
+    /// Who is woken late stood still meanwhile, or has no processor.
+    async fn rest(&self) {
+        let begin = Instant::now();
+        tokio::time::sleep(EVERY).await;
+        self.pace.note(begin.elapsed().saturating_sub(EVERY), Instant::now());
+    }
+
     async fn look(&mut self) {
         let Some((fence, alarms)) = self.alarms() else { return self.trend = None };
+        if self.pace.is_slow(Instant::now())
+            && let Some(reason) = alarms.against_slow()
+        {
+            return self.give_way(&reason).await;
+        }
         // Whoever has no time for this is heard, and reached.
         let Ok(Some(crowd)) = self.handle.look(|cloud, now| Ok(crowd(cloud, now))).await else { return };
         let now = Instant::now();
         self.trend = Trend::goes_on(self.trend, fence, crowd, now);
         let is_growing = self.trend.is_none_or(|trend| !trend.is_steady(now));
-        let Some(reason) = alarms.against(crowd, is_growing) else { return };
-        if now < self.not_before {
+        if let Some(reason) = alarms.against(crowd, is_growing) {
+            self.give_way(&reason).await;
+        }
+    }
+
+    async fn give_way(&mut self, reason: &Reason) {
+        if Instant::now() < self.not_before {
             return;
         }
         tracing::warn!(%reason, "the lead is handed over");

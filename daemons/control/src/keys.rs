@@ -8,6 +8,7 @@
 //! | `server/<name>` | a server that lives, under a lease of its own |
 //! | `digest/<name>` | what that server's copy of the state contains, in one number, under the same lease |
 //! | `alarm/<name>` | what that server finds wrong with whoever leads |
+//! | `trial/<name>` | what that server writes, and removes, to see whether the engine is fast for it |
 //! | `access/operator/<id>` | tokens of operators, their secrets' digests only |
 //! | `tree/node/<hex>` | a node of the desired tree, canonical JSON |
 //! | `tree/revision/<20 digits>` | a revision |
@@ -47,6 +48,7 @@ pub(crate) const SERVERS: &str = "server/";
 /// Not counted in the digests that stand there.
 pub(crate) const DIGESTS: &str = "digest/";
 pub(crate) const ALARMS: &str = "alarm/";
+pub(crate) const TRIALS: &str = "trial/";
 pub(crate) const OPERATORS: &str = "access/operator/";
 pub(crate) const NODES: &str = "tree/node/";
 pub(crate) const REVISIONS: &str = "tree/revision/";

@@ -38,6 +38,7 @@ mod leading;
 mod load;
 mod look;
 mod name;
+mod pace;
 mod packed;
 pub mod ports;
 mod reach;

@@ -32,6 +32,7 @@ use crate::intake::Intake;
 use crate::job::{Answer, Job};
 use crate::leading;
 use crate::load::{self, LoadError};
+use crate::pace::Pace;
 use crate::ports::{AgentLinks, Drains, RoutingPublisher};
 use crate::refusal::Refusal;
 use crate::round::Round;
@@ -86,6 +87,8 @@ pub(crate) struct Reactor {
     pub(crate) own: ServerRecord,
     /// How far behind it is with what agents say.
     pub(crate) hearing: Hearing,
+    /// How fast it is.
+    pub(crate) pace: Arc<Pace>,
 }
 
 /// What comes next.
@@ -230,7 +233,7 @@ impl Reactor {
         let batch = std::mem::take(&mut round.batch);
         let changed = !batch.is_empty() || !round.is_empty();
         let (writes, decided) = (batch.len(), clock::now().saturating_since(round.now));
-        if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard()).await {
+        if let Err(error) = batch.persist(self.store.as_ref(), &leadership.guard(), &self.pace).await {
             tracing::error!(%error, "a round of decisions could not be saved: none of it takes effect");
             for answer in answers {
                 answer(Err(error.clone().into()));

@@ -1,7 +1,7 @@
 //! Control starts: it finds the cluster or founds it, takes over the state, and opens its door.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kogge_host::tasks::{OnPanic, TaskGroup};
 use kogge_host::{clock, seed};
@@ -19,11 +19,13 @@ use crate::hearing::Hearing;
 use crate::image::Image;
 use crate::keys::ClusterRecord;
 use crate::load::{self, LoadError};
+use crate::pace::Pace;
 use crate::ports::{AgentLinks, Drains, Images, RoutingPublisher, TaskAccess};
 use crate::reactor::{Reactor, Wires};
 use crate::seekers::Seekers;
 use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
+use crate::vigil::Watched;
 use crate::{giving_way, name, servers, vigil};
 
 /// A server that died leads until its lease has ended; one that does not let go is alive.
@@ -110,7 +112,12 @@ pub async fn start(
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
     let righted = copy.as_ref().map(Copy::righted);
     let seekers = Arc::<Seekers>::default();
-    let servers = others(&store, copy.as_ref(), &facts.server, &seekers, group);
+    let pace = Arc::<Pace>::default();
+    if leadership.is_some() {
+        pace.lead(Instant::now());
+    }
+    let watched = Watched { seekers: Arc::clone(&seekers), pace: Arc::clone(&pace) };
+    let servers = others(&store, copy.as_ref(), &facts.server, watched, group);
     let (jobs, jobs_in) = mpsc::channel(JOBS);
     let (drained, drained_in) = mpsc::channel::<TaskId>(JOBS);
     let (events, _) = broadcast::channel(EVENTS);
@@ -145,6 +152,7 @@ pub async fn start(
         next_event: 0,
         own,
         hearing: Hearing::new(clock::since_boot()),
+        pace: Arc::clone(&pace),
     };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {
@@ -167,7 +175,8 @@ pub async fn start(
     };
     let handle = Handle { inner: Arc::new(inner) };
     if let Some(copy) = &handle.inner.copy {
-        giving_way::heed(handle.clone(), copy.clone(), handle.inner.facts.server.name.clone(), group);
+        let own = handle.inner.facts.server.name.clone();
+        giving_way::heed(handle.clone(), copy.clone(), own, pace, group);
     }
     Ok(handle)
 }
@@ -177,12 +186,12 @@ fn others(
     store: &Arc<dyn Store>,
     copy: Option<&Copy>,
     own: &ServerRecord,
-    seekers: &Arc<Seekers>,
+    watched: Watched,
     group: &TaskGroup,
 ) -> watch::Receiver<Vec<ServerRecord>> {
     let Some(copy) = copy else { return watch::channel(vec![own.clone()]).1 };
     servers::announce(Arc::clone(store), own.clone(), copy.clone(), group);
-    vigil::keep(Arc::clone(store), copy.clone(), own.name.clone(), Arc::clone(seekers), group);
+    vigil::keep(Arc::clone(store), copy.clone(), own.name.clone(), watched, group);
     servers::followed(copy, group)
 }
 

@@ -170,6 +170,7 @@ impl Reactor {
                 self.righted = righted;
                 if leadership.is_some() {
                     self.leadership = leadership;
+                    self.pace.lead(Instant::now());
                 }
                 self.hearing = Hearing::new(clock::since_boot());
                 let (term, took) = (self.cloud.settings.term, began.elapsed());

@@ -5,10 +5,10 @@ use super::*;
 use crate::name::tests::server;
 use crate::standing::ServerRecord;
 
-const SILENT: Alarm = Alarm { fence: 7, is_silent: true, seekers: 0 };
+const SILENT: Alarm = Alarm { fence: 7, is_silent: true, seekers: 0, is_slow: false, is_fast: false };
 
 const fn sought(seekers: usize) -> Alarm {
-    Alarm { fence: 7, is_silent: false, seekers }
+    Alarm { is_silent: false, seekers, ..SILENT }
 }
 
 fn gives_way(others: usize, raised: &[Alarm], heard: usize, known: usize, is_growing: bool) -> bool {
@@ -35,6 +35,21 @@ fn a_leader_gives_way_when_more_agents_look_for_it_than_it_hears_and_none_of_the
     assert!(!gives_way(2, &[sought(3)], 3, 5, false));
     assert!(!gives_way(2, &[sought(2), sought(2)], 2, 5, false), "they may be the same two");
     assert!(!gives_way(2, &[sought(0)], 0, 5, false), "they are dead");
+}
+
+#[test]
+fn a_slow_leader_gives_way_when_the_engine_is_fast_for_another_one() {
+    let fast = Alarm { is_silent: false, is_fast: true, ..SILENT };
+    let gives_way = |raised: &[Alarm]| Alarms { others: 2, raised: raised.to_vec() }.against_slow().is_some();
+    assert!(gives_way(&[fast]) && gives_way(&[SILENT, fast]));
+    assert!(!gives_way(&[]) && !gives_way(&[SILENT, sought(3)]), "the engine may be slow for everybody");
+}
+
+#[test]
+fn alarms_of_older_servers_are_read_and_they_read_ours() {
+    let older = br#"{"fence":7,"is_silent":true,"seekers":0}"#;
+    assert_eq!(serde_json::from_slice::<Alarm>(older).unwrap(), SILENT);
+    assert_eq!(serde_json::to_vec(&SILENT).unwrap(), older);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod flapping;
 mod leader_isolated;
 mod leader_killed;
 mod leader_paused;
+mod leader_slow;
 mod leader_unheard;
 mod lossy_links;
 mod machine_lost;
@@ -34,6 +35,7 @@ use crate::cluster::{Engine, Plan};
 pub const ALL: &[Row] = &[
     leader_killed::ROW,
     leader_paused::ROW,
+    leader_slow::ROW,
     leader_isolated::ROW,
     leader_unheard::ROW,
     step_down::ROW,
