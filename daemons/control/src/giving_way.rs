@@ -28,9 +28,10 @@ const AGAIN: Duration = Duration::from_secs(30);
 const YOUNG: Duration = Duration::from_secs(5);
 
 /// Looks until `group` ends.
-pub(crate) fn heed(handle: Handle, copy: Copy, own: String, pace: Arc<Pace>, group: &TaskGroup) {
+pub(crate) fn heed(handle: Handle, copy: Copy, pace: Arc<Pace>, group: &TaskGroup) {
     let token = group.token();
     group.spawn("alarms about this leader", OnPanic::Log, async move {
+        let own = handle.inner.facts.server.name.clone();
         let mut heed = Heed { handle, copy, own, pace, trend: None, not_before: Instant::now() };
         let heeding = async {
             loop {

@@ -30,10 +30,10 @@ const FAST: Duration = Duration::from_millis(250);
 const TRIALS: usize = 3;
 
 /// The long waits of this server, lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace(Mutex<Waits>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waits {
     /// When the last of them were over.
     ends: VecDeque<Instant>,
@@ -48,6 +48,11 @@ impl Waits {
 }
 
 impl Pace {
+    /// Of a server that leads since then, or does not lead yet.
+    pub(crate) fn new(leads_since: Option<Instant>) -> Self {
+        Self(Mutex::new(Waits { leads_since, ends: VecDeque::new() }))
+    }
+
     /// A wait for the engine, or for the processor, was over at `now`.
     pub(crate) fn note(&self, wait: Duration, now: Instant) {
         if wait > SLOW {
@@ -74,7 +79,7 @@ impl Pace {
 
     /// A lead begins.
     pub(crate) fn lead(&self, now: Instant) {
-        *self.waits() = Waits { leads_since: Some(now), ..Waits::default() };
+        *self.waits() = Waits { leads_since: Some(now), ends: VecDeque::new() };
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
@@ -107,8 +112,8 @@ mod tests {
 
     #[test]
     fn three_long_waits_within_ten_seconds_are_a_slow_leader() {
-        let (pace, begin) = (Pace::default(), Instant::now());
-        pace.lead(begin);
+        let begin = Instant::now();
+        let pace = Pace::new(Some(begin));
         let note = |wait_ms, second| {
             let now = begin + Duration::from_secs(second);
             pace.note(Duration::from_millis(wait_ms), now);
@@ -125,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_lead_is_no_slow_leader() {
-        let (pace, begin) = (Pace::default(), Instant::now());
+        let (pace, begin) = (Pace::new(None), Instant::now());
         let later = begin + Duration::from_secs(20);
         (0..9).for_each(|_| pace.note(Duration::from_secs(2), later));
         assert!(!pace.is_slow(later));

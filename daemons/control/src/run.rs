@@ -110,12 +110,8 @@ pub async fn start(
     let image = Image::read(store.as_ref()).await.map_err(LoadError::from)?;
     let cloud = load::cloud(&image, settings, clock::now())?;
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
-    let righted = copy.as_ref().map(Copy::righted);
     let seekers = Arc::<Seekers>::default();
-    let pace = Arc::<Pace>::default();
-    if leadership.is_some() {
-        pace.lead(Instant::now());
-    }
+    let pace = Arc::new(Pace::new(leadership.is_some().then(Instant::now)));
     let watched = Watched { seekers: Arc::clone(&seekers), pace: Arc::clone(&pace) };
     let servers = others(&store, copy.as_ref(), &facts.server, watched, group);
     let (jobs, jobs_in) = mpsc::channel(JOBS);
@@ -141,16 +137,15 @@ pub async fn start(
         standing,
         operators,
     };
-    let own = facts.server.clone();
     let reactor = Reactor {
         cloud,
         store,
         leadership,
         copy: copy.clone(),
-        righted,
+        righted: copy.as_ref().map(Copy::righted),
         wires,
         next_event: 0,
-        own,
+        own: facts.server.clone(),
         hearing: Hearing::new(clock::since_boot()),
         pace: Arc::clone(&pace),
     };
@@ -175,8 +170,7 @@ pub async fn start(
     };
     let handle = Handle { inner: Arc::new(inner) };
     if let Some(copy) = &handle.inner.copy {
-        let own = handle.inner.facts.server.name.clone();
-        giving_way::heed(handle.clone(), copy.clone(), own, pace, group);
+        giving_way::heed(handle.clone(), copy.clone(), pace, group);
     }
     Ok(handle)
 }
