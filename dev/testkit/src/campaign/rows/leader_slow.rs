@@ -1,5 +1,5 @@
-//! The leader's machine stutters: its process stands still for over a second, runs for a moment, and so on. Its lease
-//! goes on, and everybody waits for its commits, so that it must give way by itself.
+//! The leader's machine stutters: its process stands still for over a second, runs for a moment, and so on. On etcd its
+//! lease goes on, and everybody waits for it, so that it must give way by itself; on ZooKeeper it loses the lead anyway.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ pub(super) const ROW: Row =
 /// Within a lease, and longer than a commit may take.
 const STILL: Duration = Duration::from_millis(1_300);
 const MOMENT: Duration = Duration::from_millis(300);
-/// Until another one leads: three slow commits, what it tells the others, and their answer, each with a stutter.
+/// Until another one leads: ten seconds in which a lead is not judged, three waits, what the leader tells the others,
+/// and their answer, each with a stutter.
 const GOAL: Duration = Duration::from_secs(20);
 
 fn play(stage: &mut Stage) -> Result<String, Miss> {
