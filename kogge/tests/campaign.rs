@@ -26,6 +26,7 @@ fn passes(name: &str) {
         engine: Engine::Etcd,
         seed: SEED,
         slack: SLACK,
+        herd: None,
         logs: None,
     };
     let report = row.run(&trial);

@@ -72,13 +72,13 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    /// Follows `store` until `group` ends.
-    pub(crate) fn follow(store: Arc<dyn Store>, group: &TaskGroup) -> Self {
-        let nothing = Reached { revision: Revision::ZERO, at: Timestamp::ZERO, is_doubted: false };
-        let reached = Arc::new(watch::channel(nothing).0);
+    /// Follows `store` until `group` ends; begins with `image`, unless that is the empty one.
+    pub(crate) fn follow(store: Arc<dyn Store>, image: Image, group: &TaskGroup) -> Self {
+        let begun = Reached { revision: image.revision(), at: Timestamp::ZERO, is_doubted: false };
+        let reached = Arc::new(watch::channel(begun).0);
         let (mismatches, righted) = (Arc::default(), Arc::new(watch::channel(0).0));
-        let rests_since = Arc::default();
-        let copy = Self { store, image: Arc::default(), reached, mismatches, righted, rests_since };
+        let (image, rests_since) = (Arc::new(Mutex::new(Arc::new(image))), Arc::default());
+        let copy = Self { store, image, reached, mismatches, righted, rests_since };
         let (following, token) = (copy.clone(), group.token());
         group.spawn("copy of the state", OnPanic::StopGroup, async move {
             tokio::select! {
@@ -91,7 +91,12 @@ impl Copy {
 
     async fn run(&self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-        let mut doubt = None;
+        let (mut doubt, begun) = (None, self.image().revision());
+        if begun != Revision::ZERO {
+            // For those who look at what there is when they are told that there is something.
+            self.reached.send_modify(|_| {});
+            doubt = self.attend(begun.next()).await;
+        }
         loop {
             match Image::read(self.store.as_ref()).await {
                 Ok(image) => {
@@ -233,18 +238,20 @@ impl Copy {
     /// Waits until it has everything that was acknowledged before the call; false when the store does not say in
     /// time how far it is, or what is missing does not come.
     pub(crate) async fn catch_up(&self) -> bool {
-        let catching_up = async {
-            let key = Key::from(keys::CLUSTER);
-            let newest = self.store.get(&key, Consistency::Linearizable).await.ok()?.revision;
-            let mut reached = self.reached();
-            reached.wait_for(|reached| reached.revision >= newest && !reached.is_doubted).await.ok()?;
-            let now = clock::now();
-            self.reached.send_if_modified(|reached| {
-                reached.at = reached.at.max(now);
-                false
-            });
-            Some(())
-        };
-        matches!(tokio::time::timeout(PATIENCE, catching_up).await, Ok(Some(())))
+        matches!(tokio::time::timeout(PATIENCE, self.caught_up()).await, Ok(Some(())))
+    }
+
+    /// The same, however long it takes; none when the store does not say how far it is.
+    pub(crate) async fn caught_up(&self) -> Option<()> {
+        let key = Key::from(keys::CLUSTER);
+        let newest = self.store.get(&key, Consistency::Linearizable).await.ok()?.revision;
+        let mut reached = self.reached();
+        reached.wait_for(|reached| reached.revision >= newest && !reached.is_doubted).await.ok()?;
+        let now = clock::now();
+        self.reached.send_if_modified(|reached| {
+            reached.at = reached.at.max(now);
+            false
+        });
+        Some(())
     }
 }

@@ -132,7 +132,7 @@ mod tests {
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(directory.path(), Options::default()).await.unwrap());
         let group = TaskGroup::new("test");
-        let copy = Copy::follow(Arc::clone(&store), &group);
+        let copy = Copy::follow(Arc::clone(&store), Image::default(), &group);
         let leadership = store.campaign(ELECTION, "s1".into()).await.unwrap();
         assert!(!is_deposed(&copy, &leadership).await, "a copy that is behind says nothing");
         store.commit(Commit::new().put("a", "1")).await.unwrap();

@@ -252,7 +252,8 @@ fn discovery(settings: &Settings) -> Discovery {
     Discovery::new(Generation(settings.term.0 << GENERATIONS_BITS))
 }
 
-fn shared_cloud(
+/// The same; what records have in common is known to `sharing` afterwards.
+pub(crate) fn shared_cloud(
     image: &Image,
     settings: Settings,
     now: Timestamp,

@@ -38,6 +38,7 @@ use crate::refusal::Refusal;
 use crate::round::Round;
 use crate::seek::Seeking;
 use crate::standing::{ServerRecord, Standing};
+use crate::view::View;
 
 /// Requests taken into one round at most: bounds the time until the first is answered.
 pub(crate) const ROUND_JOBS: usize = 64;
@@ -79,6 +80,8 @@ pub(crate) struct Reactor {
     pub(crate) leadership: Option<Leadership>,
     /// The copy of a server that is not alone.
     pub(crate) copy: Option<Copy>,
+    /// How far the cores are with it, when this server begins as one that does not lead.
+    pub(crate) view: View,
     /// Changes when that was wrong, since the cores were made of it.
     pub(crate) righted: Option<watch::Receiver<u64>>,
     pub(crate) wires: Wires,

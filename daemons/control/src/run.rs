@@ -12,6 +12,7 @@ use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::access::Members;
+use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::copy::Copy;
 use crate::handle::{Facts, Handle, Inner};
@@ -25,6 +26,7 @@ use crate::reactor::{Reactor, Wires};
 use crate::seekers::Seekers;
 use crate::settings::Settings;
 use crate::standing::{ServerRecord, Standing};
+use crate::view::View;
 use crate::vigil::Watched;
 use crate::{giving_way, name, servers, vigil};
 
@@ -107,9 +109,8 @@ pub async fn start(
     let fence = leadership.as_ref().map_or(0, Leadership::fence);
     let term = Term(record.term_base.saturating_add(fence));
     let settings = Settings { cluster: record.cluster.clone(), term, is_founder, config };
-    let image = Image::read(store.as_ref()).await.map_err(LoadError::from)?;
-    let cloud = load::cloud(&image, settings, clock::now())?;
-    let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), group));
+    let (image, cloud, view) = read(store.as_ref(), settings, leadership.is_some()).await?;
+    let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), image, group));
     let seekers = Arc::<Seekers>::default();
     let pace = Arc::new(Pace::new(leadership.is_some().then(Instant::now)));
     let watched = Watched { seekers: Arc::clone(&seekers), pace: Arc::clone(&pace) };
@@ -142,6 +143,7 @@ pub async fn start(
         store,
         leadership,
         copy: copy.clone(),
+        view,
         righted: copy.as_ref().map(Copy::righted),
         wires,
         next_event: 0,
@@ -173,6 +175,19 @@ pub async fn start(
         giving_way::heed(handle.clone(), copy.clone(), pace, group);
     }
     Ok(handle)
+}
+
+/// The state, and the cores as it tells; who does not lead goes on with both.
+async fn read(
+    store: &dyn Store,
+    settings: Settings,
+    is_leader: bool,
+) -> Result<(Image, Cloud, View), LoadError> {
+    let mut image = Image::read(store).await?;
+    let sharing = Arc::default();
+    let cloud = load::shared_cloud(&image, settings, clock::now(), &sharing)?;
+    let view = if is_leader { View::default() } else { View::of(&mut image, sharing) };
+    Ok((image, cloud, view))
 }
 
 /// All servers: those that this one tells of itself and watches, or it alone.

@@ -38,6 +38,10 @@ const LOOK_SHARE: u32 = 10;
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(50);
 /// When there was no news for so long, the cores are made before anybody looks, or this server leads.
 const CALM: Duration = Duration::from_secs(5);
+/// And when it never is calm, so long after this server has begun to follow,
+const FIRST: Duration = Duration::from_secs(1);
+/// and after they were given up for too much news.
+const LATEST: Duration = Duration::from_secs(30);
 
 /// Why the reactor decides nothing.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ struct Show {
     not_before: Instant,
     /// When nothing may have happened for long enough to prepare what comes.
     calm_at: Instant,
+    /// When it is prepared all the same.
+    latest: Instant,
 }
 
 impl Show {
@@ -120,11 +126,12 @@ impl Reactor {
         let mut regained = seeker.start(seeking, &self.wires.group);
         let mut show = Show {
             is_dirty: seeking.is_dirty,
-            view: View::default(),
+            view: std::mem::take(&mut self.view),
             told: None,
             access: None,
             not_before: Instant::now(),
             calm_at: Instant::now() + CALM,
+            latest: Instant::now() + FIRST,
         };
         let mut reached = self.copy.as_ref().map(Copy::reached);
         let mut moved = self.copy.as_ref().map(Copy::reached);
@@ -227,7 +234,7 @@ impl Reactor {
         }
         if show.told.replace(digest) != Some(digest) {
             self.wires.changed.send_modify(|count| *count += 1);
-            show.calm_at = Instant::now() + CALM;
+            show.calm_at = show.latest.min(Instant::now() + CALM);
         }
         if let Err(error) = show.view.go_on(&copy, &mut self.cloud) {
             tracing::error!(%error, "the copy of the state cannot be shown");
@@ -237,7 +244,7 @@ impl Reactor {
 
     /// Has the cores made in time.
     fn prepare(&self, show: &mut Show) {
-        show.calm_at = Instant::now() + CALM;
+        (show.calm_at, show.latest) = (Instant::now() + CALM, Instant::now() + LATEST);
         if let Some(copy) = &self.copy {
             show.view.prepare(copy, &self.cloud);
         }
@@ -378,6 +385,12 @@ impl Seeker {
         if is_whole {
             return Ok(None);
         }
-        Ok(Some(Arc::new(Image::read(self.store.as_ref()).await?)))
+        let read = Image::read(self.store.as_ref());
+        let Some(copy) = &self.copy else { return Ok(Some(Arc::new(read.await?))) };
+        tokio::select! {
+            read = read => Ok(Some(Arc::new(read?))),
+            // Late, and still before everything was read anew.
+            Some(()) = copy.caught_up() => Ok(None),
+        }
     }
 }

@@ -147,7 +147,7 @@ mod tests {
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(directory.path(), Options::default()).await.unwrap());
         let group = TaskGroup::new("test");
-        let copy = Copy::follow(Arc::clone(&store), &group);
+        let copy = Copy::follow(Arc::clone(&store), Image::default(), &group);
         let mut known = followed(&copy, &group);
         announce(Arc::clone(&store), server(1), copy, &group);
         let mut is = async |count: usize| {

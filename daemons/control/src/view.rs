@@ -50,6 +50,13 @@ enum Step {
 }
 
 impl View {
+    /// That of cores which were just made of `image`; `sharing` knows what its records have in common.
+    pub(crate) fn of(image: &mut Image, sharing: Arc<Sharing>) -> Self {
+        // From now on it remembers what changes.
+        drop(image.take_news());
+        Self { is_made: true, shown: Some(image.digest()), sharing, ..Self::default() }
+    }
+
     /// Makes `cloud` that of `copy`; tells whether it was another one.
     ///
     /// # Errors

@@ -28,10 +28,10 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Messages waiting each way; an agent of thousands has few.
 const CAPACITY: usize = 256;
 
-/// Runs until `group` ends.
+/// Runs until `group` ends; whether it takes tasks is said with its number.
 pub(crate) fn start(
     joined: Joined,
-    number: usize,
+    (number, is_closed): (usize, bool),
     tally: &Arc<Tally>,
     group: &TaskGroup,
 ) -> anyhow::Result<()> {
@@ -43,7 +43,8 @@ pub(crate) fn start(
     let (_, note) = watch::channel(Bytes::new());
     let ports = DialerPorts { tasks: Arc::new(NoTasks), note, keeper: Arc::new(Forgetful) };
     let link = dial(config, ports, &own)?;
-    let node = Node::new(NodeConfig::new(info(id.clone(), number), "boot"), kogge_host::seed::draw()?);
+    let node =
+        Node::new(NodeConfig::new(info(id.clone(), number, is_closed), "boot"), kogge_host::seed::draw()?);
     let mut agent = Agent { id, node, standing: Standing::default(), tally: Arc::clone(tally) };
     let token = own.token();
     own.spawn("agent", OnPanic::StopGroup, async move {
@@ -156,7 +157,7 @@ fn exited(task: kogge_model::id::TaskId, signal: StopSignal, at: Timestamp) -> I
 }
 
 /// A machine with room for a hundred small tasks.
-fn info(agent: AgentId, number: usize) -> AgentInfo {
+fn info(agent: AgentId, number: usize, is_closed: bool) -> AgentInfo {
     let port = |number| Port::new(number).expect("it is not 0");
     let name = agent.to_string();
     let attributes = [
@@ -178,7 +179,7 @@ fn info(agent: AgentId, number: usize) -> AgentInfo {
         },
         attributes: attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         version: VERSION.to_owned(),
-        closed: None,
+        closed: is_closed.then(|| Reason::new("it only is there")),
     }
 }
 

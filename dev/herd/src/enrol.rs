@@ -10,11 +10,14 @@ use kogge_host::tasks::TaskGroup;
 use kogge_link::identity::PrivateKey;
 use kogge_link::{JoinWish, Joined, Timing};
 use kogge_model::id::AgentId;
+use kogge_model::token::OperatorToken;
 
 use crate::Agents;
 use crate::agent;
 use crate::tally::Tally;
 
+/// In the environment.
+const TOKEN: &str = "KOGGE_TOKEN";
 /// Agents that join at once.
 const AT_ONCE: usize = 64;
 /// What joining may take while the servers have much to do.
@@ -25,10 +28,17 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// Joins and starts them all.
 pub(crate) async fn all(wish: &Agents, tally: &Arc<Tally>, group: &TaskGroup) -> anyhow::Result<()> {
-    let client = Client::new(&wish.api)?;
+    let client = Client::with_token(&wish.api, token()?)?;
     let enrolling = iter(0..wish.count).map(|number| one(number, wish, &client, tally, group));
     enrolling.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     Ok(())
+}
+
+/// That of an operator, where the API asks for one.
+fn token() -> anyhow::Result<Option<OperatorToken>> {
+    let said = std::env::var(TOKEN).ok();
+    let token = said.map(|token| token.parse::<OperatorToken>()).transpose();
+    token.map_err(|error| anyhow!("{TOKEN} cannot be read: {error}"))
 }
 
 /// Comes again while no server leads, as a person would; a token lets the same key in again.
@@ -49,7 +59,7 @@ async fn one(
         }
         tokio::time::sleep(AGAIN).await;
     };
-    agent::start(joined, number, tally, group).with_context(|| format!("{name} cannot dial"))
+    agent::start(joined, (number, wish.closed), tally, group).with_context(|| format!("{name} cannot dial"))
 }
 
 async fn join(name: &str, key: &PrivateKey, client: &Client, group: &TaskGroup) -> anyhow::Result<Joined> {

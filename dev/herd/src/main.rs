@@ -65,6 +65,9 @@ struct Agents {
     /// Where launches are written down: service, instance, microseconds since 1970
     #[arg(long, value_name = "FILE")]
     launches: PathBuf,
+    /// They take no tasks: they only are there
+    #[arg(long)]
+    closed: bool,
     /// Between two lines of the tally
     #[arg(long, default_value_t = 100)]
     every_ms: u64,

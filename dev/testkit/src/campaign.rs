@@ -6,10 +6,12 @@
 //!
 //! Start reading at [`Row`], then [`rows`].
 
+mod crowd;
 mod dice;
 pub mod exchange;
 pub mod history;
 mod miss;
+mod pause;
 mod register;
 mod requests;
 mod row;

@@ -8,6 +8,7 @@
 pub mod campaign;
 pub mod cloud;
 pub mod cluster;
+pub mod herd;
 pub mod image;
 pub mod remains;
 pub mod wait;

@@ -10,7 +10,6 @@ mod day;
 mod failover;
 mod fleet;
 mod herd;
-mod herd_process;
 mod idle;
 mod lab;
 mod load;

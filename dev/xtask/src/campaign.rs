@@ -36,9 +36,30 @@ pub(crate) struct Arguments {
     /// The other version for upgrades and downgrades [default: the same]
     #[arg(long, value_name = "PROGRAM")]
     other: Option<PathBuf>,
+    /// Play with these simulated agents instead of building them
+    #[arg(long, value_name = "PROGRAM")]
+    herd: Option<PathBuf>,
     /// The profile to build with
     #[arg(long, value_name = "PROFILE", default_value = "dev")]
     profile: String,
+}
+
+/// The programs of the row with thousands of agents. Two cores are enough for these only if they are built as what is
+/// handed out.
+struct Crowd {
+    kogge: PathBuf,
+    herd: PathBuf,
+}
+
+impl Crowd {
+    const PROFILE: &str = "shipped";
+
+    fn of(arguments: &Arguments) -> anyhow::Result<Self> {
+        let built = |name: &str| program::built(&root(), Self::PROFILE, &["-p", name, "--bin", name], name);
+        let kogge = arguments.kogge.as_deref().map_or_else(|| built("kogge"), found)?;
+        let herd = arguments.herd.as_deref().map_or_else(|| built("kogge-herd"), found)?;
+        Ok(Self { kogge, herd })
+    }
 }
 
 /// Plays them, prints the table, writes `target/campaign.json`. Fails when a row does not pass.
@@ -48,20 +69,27 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => program::built(&root(), &arguments.profile, &["-p", "kogge", "--bin", "kogge"], "kogge")?,
     };
     let other = arguments.other.as_deref().map_or_else(|| Ok(kogge.clone()), found)?;
+    let is_asked =
+        |row: &&Row| arguments.only.is_empty() || arguments.only.iter().any(|only| only == row.name);
+    let crowd = match rows::ALL.iter().filter(is_asked).any(Row::needs_herd) {
+        true => Some(Crowd::of(arguments)?),
+        false => None,
+    };
     let target = root().join("target");
     std::fs::create_dir_all(&target)?;
     let (file, logs) = (target.join("campaign.json"), target.join("campaign"));
     let engines =
         arguments.state.map_or_else(|| vec![Engine::Etcd, Engine::ZooKeeper], |engine| vec![engine]);
-    let is_asked =
-        |row: &&Row| arguments.only.is_empty() || arguments.only.iter().any(|only| only == row.name);
     let mut played: Vec<Played> = Vec::new();
     report::head();
     for seed in (0..arguments.seeds).map(|count| arguments.from.wrapping_add(count)) {
         for engine in engines.iter().copied() {
             for row in rows::ALL.iter().filter(is_asked) {
-                let (kogge, other, logs) = (kogge.clone(), other.clone(), Some(logs.clone()));
-                let trial = Trial { kogge, other, engine, seed, slack: 1, logs };
+                let crowd = crowd.as_ref().filter(|_| row.needs_herd());
+                let kogge = crowd.map_or(&kogge, |crowd| &crowd.kogge).clone();
+                let herd = crowd.map(|crowd| crowd.herd.clone());
+                let (other, logs) = (other.clone(), Some(logs.clone()));
+                let trial = Trial { kogge, other, engine, seed, slack: 1, herd, logs };
                 played.push(Played::by(row, &trial));
                 // After each: a campaign that is broken off has told what it had.
                 report::write(&file, &played)?;

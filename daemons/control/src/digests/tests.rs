@@ -49,7 +49,7 @@ impl Pair {
 
     async fn over(stores: [Arc<dyn Store>; 2], directory: Option<tempfile::TempDir>) -> Self {
         let group = TaskGroup::new("test");
-        let copies = stores.each_ref().map(|store| Copy::follow(Arc::clone(store), &group));
+        let copies = stores.each_ref().map(|store| Copy::follow(Arc::clone(store), Image::default(), &group));
         let [store, _] = stores;
         let lease = store.lease_grant(LEASE).await.unwrap().id;
         store.commit(Commit::new().put("before", "1")).await.unwrap();

@@ -17,6 +17,11 @@ impl Handle {
     /// # Errors
     /// When control is ending.
     pub async fn nodes(&self) -> Result<Vec<NodeView>, Refusal> {
+        self.nodes_called(None).await
+    }
+
+    /// Those of that name, or all: of thousands, only what was asked for is made.
+    async fn nodes_called(&self, name: Option<String>) -> Result<Vec<NodeView>, Refusal> {
         let (facts, standing) = (self.inner.facts.clone(), self.inner.standing.borrow().clone());
         let servers = self.inner.servers.borrow().clone();
         self.look(move |cloud, now| {
@@ -27,13 +32,16 @@ impl Handle {
             };
             let is_listed = servers.iter().any(|server| server.name == facts.server.name);
             let own = (!is_listed).then_some(&facts.server);
+            let is_asked = |one: &str| name.as_deref().is_none_or(|name| name == one);
             let mut nodes: Vec<NodeView> = own
                 .into_iter()
                 .chain(&servers)
+                .filter(|server| is_asked(&server.name))
                 .map(|server| cloud.server_view(server, leader == Some(&server.name), standing.leads()))
                 .collect();
-            let mut agents: Vec<NodeView> =
-                cloud.kernel.view().agents().map(|agent| agent_view(agent, now)).collect();
+            let view = cloud.kernel.view();
+            let agents = view.agents().filter(|agent| is_asked(&agent.info().name));
+            let mut agents: Vec<NodeView> = agents.map(|agent| agent_view(agent, now)).collect();
             cloud.tell_impostors(&mut agents);
             agents.sort_by(|one, other| one.name.cmp(&other.name));
             nodes.extend(agents);
@@ -47,8 +55,7 @@ impl Handle {
     /// # Errors
     /// When there is none, or control is ending.
     pub async fn node(&self, name: &str) -> Result<Vec<NodeView>, Refusal> {
-        let mut nodes = self.nodes().await?;
-        nodes.retain(|node| node.name == name);
+        let nodes = self.nodes_called(Some(name.to_owned())).await?;
         if nodes.is_empty() {
             let reason = Reason::new(format!("there is no server or agent {name}"));
             return Err(Refusal::NotFound(reason.with_hint("kogge node list tells which there are")));

@@ -31,7 +31,7 @@ impl Pair {
         let store: Arc<dyn Store> =
             Arc::new(Embedded::open(directory.path(), Options::default()).await.unwrap());
         let group = TaskGroup::new("test");
-        let copy = Copy::follow(Arc::clone(&store), &group);
+        let copy = Copy::follow(Arc::clone(&store), Image::default(), &group);
         let (leader, shown) = (with_agents(), crate::cloud::tests::cloud());
         Self { leader, store, copy, view: View::default(), shown, group, _directory: directory }
     }
@@ -106,6 +106,28 @@ fn seen(cloud: &Cloud) -> Vec<String> {
 
 fn service(name: &str) -> ServiceId {
     format!("/default/{name}").parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_server_that_begins_with_what_it_has_read_goes_on_with_that() {
+    let mut pair = Pair::new().await;
+    let web = service("web");
+    pair.turn(&[wish(&web, 3)], Vec::new()).await;
+    let mut image = Image::read(pair.store.as_ref()).await.unwrap();
+    let (settings, sharing) = (pair.shown.settings.clone(), Arc::default());
+    pair.shown = load::shared_cloud(&image, settings.clone(), NOW, &sharing).unwrap();
+    pair.view = View::of(&mut image, sharing);
+    pair.copy = Copy::follow(Arc::clone(&pair.store), image, &pair.group);
+    assert!(pair.view.is_ready());
+    assert!(!pair.look().await.unwrap(), "there is nothing new");
+    // What is made anew does not have this mark.
+    pair.shown.stale.insert(web.clone());
+    pair.turn(&[wish(&web, 5)], Vec::new()).await;
+    assert!(pair.look().await.unwrap());
+    assert!(pair.shown.stale.contains(&web), "it was made anew");
+    let anew = load::cloud(&pair.copy.snapshot(), settings, NOW).unwrap();
+    assert_eq!(seen(&pair.shown), seen(&anew));
+    assert_eq!(pair.group.shutdown(Duration::from_secs(30)).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::Miss;
 use super::exchange::{Answer, NoAnswer, Question, ask};
 use super::history::{self, Did, Operation, Receipt};
+use super::pause::Pause;
 use crate::cluster::Namespace;
 
 const SERVICE: &str = "register";
@@ -51,6 +52,7 @@ struct Shared {
     begin: Instant,
     is_over: AtomicBool,
     is_hushed: AtomicBool,
+    pause: Pause,
     next: AtomicU64,
     told: Mutex<Told>,
 }
@@ -99,6 +101,7 @@ impl Register {
             begin: Instant::now(),
             is_over: AtomicBool::new(false),
             is_hushed: AtomicBool::new(false),
+            pause: Pause::new(PAUSE),
             next: AtomicU64::new(INITIAL + 1),
             told: Mutex::default(),
         });
@@ -144,6 +147,11 @@ impl Register {
             // Each operation ends by then, or never counts.
             std::thread::sleep(2 * PATIENCE);
         }
+    }
+
+    /// How long each client rests between two operations, from now on.
+    pub fn rest(&self, pause: Duration) {
+        self.shared.pause.set(pause);
     }
 
     /// Ends the clients and judges what they have seen.
@@ -225,7 +233,7 @@ impl Shared {
             } else {
                 self.write(door)
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(self.pause.get());
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Miss;
 use super::exchange::{Question, ask};
+use super::pause::Pause;
 use crate::cluster::Namespace;
 use crate::wait;
 
@@ -25,6 +26,7 @@ pub struct Requests {
 #[derive(Debug)]
 struct Shared {
     is_over: AtomicBool,
+    pause: Pause,
     succeeded: AtomicUsize,
     failed: Mutex<Vec<Failed>>,
 }
@@ -54,7 +56,7 @@ impl Requests {
         let first = clients.inside(|| wait::within(3 * PATIENCE, || one(host).ok()))?;
         first.ok_or_else(|| Miss::new(format!("the router gives no page of {host}")))?;
         let (is_over, succeeded, failed) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::default());
-        let shared = Arc::new(Shared { is_over, succeeded, failed });
+        let shared = Arc::new(Shared { is_over, pause: Pause::new(PAUSE), succeeded, failed });
         let user = || {
             let (clients, host, shared) = (clients.clone(), host.to_owned(), Arc::clone(&shared));
             std::thread::spawn(move || {
@@ -64,6 +66,11 @@ impl Requests {
         };
         let threads = vec![user(), user()];
         Ok(Self { shared, threads })
+    }
+
+    /// How long each user rests between two requests, from now on.
+    pub fn rest(&self, pause: Duration) {
+        self.shared.pause.set(pause);
     }
 
     /// Ends the users. Gives how many requests were answered.
@@ -111,7 +118,7 @@ impl Shared {
                 Ok(()) => drop(self.succeeded.fetch_add(1, Ordering::Relaxed)),
                 Err(why) => self.failed().push(Failed { asked, ended: Instant::now(), why }),
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(self.pause.get());
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Trial {
     pub seed: u64,
     /// How many times longer than promised everything may take: 1, but where other things go on as well.
     pub slack: u32,
+    /// The simulated agents (`kogge-herd`), for the row that needs them.
+    pub herd: Option<PathBuf>,
     /// Logs of rows that do not pass are kept here.
     pub logs: Option<PathBuf>,
 }
@@ -52,6 +54,12 @@ pub struct Report {
 }
 
 impl Row {
+    /// Whether it is played with the simulated agents.
+    #[must_use]
+    pub fn needs_herd(&self) -> bool {
+        self.name == super::rows::HERD
+    }
+
     /// Plays it; leaves nothing behind.
     #[must_use]
     pub fn run(&self, trial: &Trial) -> Report {

@@ -8,11 +8,13 @@ mod cold_start;
 mod disk_full;
 mod engine_away;
 mod flapping;
+mod herd;
 mod leader_isolated;
 mod leader_killed;
 mod leader_paused;
 mod leader_slow;
 mod leader_unheard;
+mod leaders_in_turn;
 mod lossy_links;
 mod machine_lost;
 mod narrow_links;
@@ -38,6 +40,8 @@ pub const ALL: &[Row] = &[
     leader_slow::ROW,
     leader_isolated::ROW,
     leader_unheard::ROW,
+    leaders_in_turn::ROW,
+    herd::ROW,
     step_down::ROW,
     agent_killed::ROW,
     agent_and_shims_killed::ROW,
@@ -66,6 +70,9 @@ pub const ALL: &[Row] = &[
 pub fn named(name: &str) -> Option<&'static Row> {
     ALL.iter().find(|row| row.name == name)
 }
+
+/// The row with many simulated agents.
+pub(super) const HERD: &str = herd::ROW.name;
 
 /// Normal service is back so long after the end of a fault (G27).
 const BACK: Duration = Duration::from_secs(10);

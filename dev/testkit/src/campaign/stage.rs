@@ -11,6 +11,7 @@ use super::exchange::Answer;
 use super::register::Door;
 use super::{Dice, Miss, Register, Requests, Tasks, Trial};
 use crate::cluster::{Bed, Engine, Fault, Plan, ProcessId, ProcessState, Role, words};
+use crate::herd::Herd;
 use crate::{image, wait};
 
 /// Instances of the service that users ask for.
@@ -37,8 +38,10 @@ pub struct Stage {
     pub engine: Engine,
     /// The clients that write.
     pub register: Register,
-    requests: Requests,
+    pub(super) requests: Requests,
     may_fail: Vec<(Instant, Duration)>,
+    pub(super) herd_program: Option<PathBuf>,
+    pub(super) herd: Option<Herd>,
 }
 
 impl Stage {
@@ -50,8 +53,9 @@ impl Stage {
         match Self::people(&mut bed, plan) {
             Ok((requests, register)) => {
                 let (dice, slack) = (Dice::new(trial.seed), trial.slack);
-                let (other, engine) = (trial.other.clone(), trial.engine);
-                Ok(Self { bed, dice, slack, other, engine, register, requests, may_fail: Vec::new() })
+                let (other, engine, may_fail) = (trial.other.clone(), trial.engine, Vec::new());
+                let (herd_program, herd) = (trial.herd.clone(), None);
+                Ok(Self { bed, dice, slack, other, engine, register, requests, may_fail, herd_program, herd })
             }
             Err(miss) => Err((Box::new(bed), miss)),
         }
@@ -97,6 +101,14 @@ impl Stage {
     /// What the last one said, when none gives a good answer.
     pub fn ask(&self, path: &str) -> Result<Answer, Miss> {
         self.ask_any(path, None, PATIENCE, None)
+    }
+
+    /// The same for a long answer, which takes its time.
+    ///
+    /// # Errors
+    /// What the last one said, when none gives a good answer.
+    pub fn ask_for(&self, path: &str, limit: Duration) -> Result<Answer, Miss> {
+        self.ask_any(path, None, limit, None)
     }
 
     /// The same, but not of this server.
@@ -162,12 +174,19 @@ impl Stage {
         Ok((found, begin.elapsed()))
     }
 
-    /// All servers and agents, as whoever leads sees them.
+    /// All servers and agents, as whoever leads sees them; without the simulated ones, of which there are too many to ask
+    /// for them again and again.
     ///
     /// # Errors
     /// When no server tells.
     pub fn nodes(&self) -> Result<Vec<Value>, Miss> {
-        Ok(self.ask("/api/v1/nodes")?.body.as_array().cloned().unwrap_or_default())
+        let told = |path: &str| Ok(self.ask(path)?.body.as_array().cloned().unwrap_or_default());
+        if self.herd.is_none() {
+            return told("/api/v1/nodes");
+        }
+        let names = self.names(Role::Server).into_iter().chain(self.names(Role::Agent));
+        let each = names.map(|name| told(&format!("/api/v1/nodes/{name}")));
+        Ok(each.collect::<Result<Vec<_>, Miss>>()?.into_iter().flatten().collect())
     }
 
     /// The server that leads, and runs.
@@ -299,6 +318,7 @@ impl Stage {
     pub fn end(mut self) -> Result<String, Miss> {
         let tally = self.register.end()?;
         let requests = self.requests.end(&self.may_fail)?;
+        drop(self.herd.take());
         self.bed.down()?;
         Ok(format!(
             "{requests} requests, {} writes ({} of unknown outcome), {} reads",

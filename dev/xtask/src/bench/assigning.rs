@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::fleet::{Fleet, Wanted};
+use super::fleet::{Fleet, Wanted, tell};
 use super::lab::Lab;
 use super::row::{Better, Goal, Row, Series};
 use super::talk;
@@ -33,7 +33,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
         let [services, instances] = FLOOD;
         let asked = fleet.load(&Wanted { prefix, services, instances, every: Duration::ZERO })?;
         expected += services * instances;
-        herd.wait("all instances to run", PATIENCE, |tally| tally.running == expected)?;
+        herd.wait("all instances to run", PATIENCE, tell, |tally| tally.running == expected)?;
         let first = asked.iter().map(|asked| asked.answered_us).min().context("nothing was asked")?;
         let launches = herd.launches()?;
         let launched =
@@ -47,7 +47,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let [services, instances] = STEADY;
     let asked = fleet.load(&Wanted { prefix: "steady", services, instances, every: STEADY_EVERY })?;
     expected += services * instances;
-    herd.wait("all instances to run", PATIENCE, |tally| tally.running == expected)?;
+    herd.wait("all instances to run", PATIENCE, tell, |tally| tally.running == expected)?;
     let due: BTreeMap<&str, (u64, u64)> = asked
         .iter()
         .map(|asked| (asked.service.trim_start_matches('/'), (asked.due_us, asked.answered_us)))

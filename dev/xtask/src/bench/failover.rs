@@ -36,7 +36,7 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
 fn stage(kogge: &Path, engine: Engine) -> anyhow::Result<Stage> {
     let plan = Plan { engine, agents: 4, ..Plan::new(kogge) };
     let (kogge, other) = (kogge.to_owned(), kogge.to_owned());
-    let trial = Trial { kogge, other, engine, seed: SEED, slack: 1, logs: None };
+    let trial = Trial { kogge, other, engine, seed: SEED, slack: 1, herd: None, logs: None };
     let bed = Bed::for_test()?;
     let mut stage = Stage::set(bed, &plan, &trial).map_err(|(_, miss)| miss)?;
     // What fails is counted here.

@@ -9,13 +9,14 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use kogge_testkit::herd::{Herd, Plan};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::herd_process::Herd;
 use super::lab::Lab;
 use super::peers::etcd::{free_address, member};
 use super::process::{Server, await_some, output};
+use super::talk;
 
 const MEMBERS: usize = 3;
 /// Between two looks at what the leader knows.
@@ -52,6 +53,11 @@ pub(crate) struct Wanted<'a> {
     pub(crate) instances: usize,
     /// Between two requests, whether or not the last one was answered.
     pub(crate) every: Duration,
+}
+
+/// How far something is that is waited for.
+pub(crate) fn tell(text: &str) {
+    talk(&format!("bench: {text}"));
 }
 
 impl Fleet {
@@ -109,8 +115,10 @@ impl Fleet {
 
     /// Agents that join, and are registered when this answers.
     pub(crate) fn herd(&self, agents: usize, patience: Duration) -> anyhow::Result<Herd> {
-        let mut herd = Herd::start(&self.herd_program, &self.leader()?.api, &self.directory, agents)?;
-        herd.wait("all agents to be registered", patience, |tally| tally.registered == agents)?;
+        let (command, api) = (|| Command::new(&self.herd_program), &self.leader()?.api);
+        let directory = &self.directory;
+        let mut herd = Herd::start(&Plan { command: &command, api, directory, agents, are_closed: false })?;
+        herd.wait("all agents to be registered", patience, tell, |tally| tally.registered == agents)?;
         Ok(herd)
     }
 

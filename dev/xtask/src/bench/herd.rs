@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::fleet::{Fleet, Wanted};
-use super::herd_process::Herd;
+use kogge_testkit::herd::Herd;
+
+use super::fleet::{Fleet, Wanted, tell};
 use super::lab::Lab;
 use super::process::{cpu_seconds, footprint};
 use super::row::{Better, Goal, Row, Series};
@@ -32,19 +33,19 @@ pub(crate) fn run(lab: &Lab) -> anyhow::Result<Vec<Row>> {
     let wanted =
         Wanted { prefix: "s", services: SERVICES, instances: instances / SERVICES, every: Duration::ZERO };
     let _ = fleet.load(&wanted)?;
-    herd.wait("all instances to run", PATIENCE, |tally| tally.running == instances)?;
+    herd.wait("all instances to run", PATIENCE, tell, |tally| tally.running == instances)?;
     talk(&format!("bench: {instances} instances run after {:.1} s", begun.elapsed().as_secs_f64()));
     fleet.settle(instances, PATIENCE)?;
     talk(&format!("bench: the leader knows it after {:.1} s", begun.elapsed().as_secs_f64()));
     // In a cloud that has stood for a minute they do; few may be on their way anew.
     let ready = fleet.ways(agents) / 100 * 99;
-    herd.wait("agents to have ways to the other servers", PATIENCE, |tally| tally.spares >= ready)?;
+    herd.wait("agents to have ways to the other servers", PATIENCE, tell, |tally| tally.spares >= ready)?;
     std::thread::sleep(SETTLING);
     let (share, bytes) = watch(leader, &herd);
     let term = herd.tally().term;
     fleet.kill(leader)?;
     let killed = Instant::now();
-    herd.wait("all agents to be registered", PATIENCE, |tally| {
+    herd.wait("all agents to be registered", PATIENCE, tell, |tally| {
         tally.term > term && tally.registered == agents
     })?;
     let resync = killed.elapsed().as_secs_f64();

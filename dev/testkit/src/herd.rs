@@ -1,17 +1,16 @@
-//! The processes full of agents: several when there are many, because a process may have so many open files only.
+//! Processes full of simulated agents (`kogge-herd`): several when there are many, because a process may have so many open files only.
 
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
-use kogge_testkit::wait;
 use serde::Deserialize;
+use thiserror::Error;
 
-use super::talk;
+use crate::wait;
 
 /// Between two words to whoever waits for the herd.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -20,15 +19,60 @@ const LEAVING: Duration = Duration::from_secs(20);
 /// Of one process: each agent has a connection to each of three servers.
 const MOST_AGENTS: usize = 5_000;
 
+/// Why there is no herd, or it does not do what is waited for.
+#[derive(Debug, Error)]
+pub enum HerdError {
+    /// One machine has no room for them.
+    #[error("{0} agents are too many for one machine")]
+    TooMany(usize),
+    /// A process of it cannot be started or looked at.
+    #[error("the herd does not run")]
+    Process(#[from] io::Error),
+    /// A process of it has ended.
+    #[error("the herd ended with {0}")]
+    Ended(ExitStatus),
+    /// It was waited for.
+    #[error("waited {patience:?} in vain for {what}: {tally}")]
+    Late {
+        /// For what.
+        what: String,
+        /// How long.
+        patience: Duration,
+        /// How far it was then.
+        tally: Tally,
+    },
+    /// What it has written down is no list of launches.
+    #[error("the herd's launches cannot be read")]
+    Launches,
+}
+
+/// What a herd is made of.
+pub struct Plan<'a> {
+    /// Starts the program, which hears the rest.
+    pub command: &'a dyn Fn() -> Command,
+    /// The servers' API.
+    pub api: &'a str,
+    /// For what is written down.
+    pub directory: &'a Path,
+    /// How many.
+    pub agents: usize,
+    /// Whether they take no tasks.
+    pub are_closed: bool,
+}
+
 /// What the herd says of itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Tally {
-    pub(crate) connected: usize,
-    pub(crate) term: u64,
-    pub(crate) registered: usize,
+pub struct Tally {
+    /// Agents with a session.
+    pub connected: usize,
+    /// The newest term that one of them is registered in.
+    pub term: u64,
+    /// Agents that are registered in it.
+    pub registered: usize,
     /// Connections that stand ready, to servers that do not lead.
-    pub(crate) spares: usize,
-    pub(crate) running: usize,
+    pub spares: usize,
+    /// Instances that run.
+    pub running: usize,
 }
 
 impl fmt::Display for Tally {
@@ -43,9 +87,11 @@ impl fmt::Display for Tally {
 }
 
 /// All of them; they end when this is dropped.
-pub(crate) struct Herd(Vec<Flock>);
+#[derive(Debug)]
+pub struct Herd(Vec<Flock>);
 
 /// One process.
+#[derive(Debug)]
 struct Flock {
     child: Child,
     last: Arc<Mutex<Tally>>,
@@ -53,43 +99,57 @@ struct Flock {
 }
 
 /// When an agent was told to launch an instance of a service.
-pub(crate) struct Launched {
-    pub(crate) service: String,
-    pub(crate) at_us: u64,
+#[derive(Debug)]
+pub struct Launched {
+    /// Its name.
+    pub service: String,
+    /// In microseconds since 1970.
+    pub at_us: u64,
 }
 
 impl Herd {
-    /// Starts them; agents join at the server that answers at `api`.
-    pub(crate) fn start(program: &Path, api: &str, directory: &Path, agents: usize) -> anyhow::Result<Self> {
+    /// Starts them; they join one after the other.
+    ///
+    /// # Errors
+    /// When they are too many, or cannot be started.
+    pub fn start(plan: &Plan<'_>) -> Result<Self, HerdError> {
         let mut herd = Self(Vec::new());
-        let mut left = agents;
+        let mut left = plan.agents;
         for prefix in 'h'..='z' {
             let count = left.min(MOST_AGENTS);
-            herd.0.push(Flock::start(program, api, directory, prefix, count)?);
+            herd.0.push(Flock::start(plan, prefix, count)?);
             left -= count;
             if left == 0 {
                 return Ok(herd);
             }
         }
-        bail!("{agents} agents are too many for one machine")
+        Err(HerdError::TooMany(plan.agents))
     }
 
-    pub(crate) fn pids(&self) -> Vec<u32> {
+    /// Its processes.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
         self.0.iter().map(|flock| flock.child.id()).collect()
     }
 
-    pub(crate) fn tally(&self) -> Tally {
+    /// What it said last.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
         let all = self.0.iter().map(|flock| *flock.last.lock().unwrap_or_else(PoisonError::into_inner));
         all.reduce(Tally::and).unwrap_or_default()
     }
 
-    /// Waits until the tally is so.
-    pub(crate) fn wait(
+    /// Waits until the tally is so; whoever waits as well is told now and then how far it is.
+    ///
+    /// # Errors
+    /// When it is not so within `patience`, or the herd has ended.
+    pub fn wait(
         &mut self,
         what: &str,
         patience: Duration,
+        tell: impl Fn(&str),
         is_so: impl Fn(&Tally) -> bool,
-    ) -> anyhow::Result<Tally> {
+    ) -> Result<Tally, HerdError> {
         let deadline = Instant::now() + patience;
         let mut told = Instant::now();
         loop {
@@ -98,26 +158,31 @@ impl Herd {
                 return Ok(tally);
             }
             if told.elapsed() >= PROGRESS {
-                talk(&format!("bench: waiting for {what}: {tally}"));
+                tell(&format!("waiting for {what}: {tally}"));
                 told = Instant::now();
             }
             for flock in &mut self.0 {
                 if let Some(status) = flock.child.try_wait()? {
-                    bail!("the herd ended with {status}");
+                    return Err(HerdError::Ended(status));
                 }
             }
-            ensure!(Instant::now() < deadline, "waited {patience:?} in vain for {what}: {tally}");
+            if Instant::now() >= deadline {
+                return Err(HerdError::Late { what: what.to_owned(), patience, tally });
+            }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     /// All launches so far.
-    pub(crate) fn launches(&self) -> anyhow::Result<Vec<Launched>> {
+    ///
+    /// # Errors
+    /// When what was written down cannot be read.
+    pub fn launches(&self) -> Result<Vec<Launched>, HerdError> {
         let mut all = Vec::new();
         for flock in &self.0 {
             let text = std::fs::read_to_string(&flock.launches)?;
             let launched: Option<Vec<Launched>> = text.lines().map(Launched::read).collect();
-            all.extend(launched.context("the herd's launches cannot be read")?);
+            all.extend(launched.ok_or(HerdError::Launches)?);
         }
         Ok(all)
     }
@@ -147,27 +212,16 @@ impl Tally {
 }
 
 impl Flock {
-    fn start(
-        program: &Path,
-        api: &str,
-        directory: &Path,
-        prefix: char,
-        count: usize,
-    ) -> anyhow::Result<Self> {
-        let launches = directory.join(format!("launches-{prefix}"));
-        let mut command = Command::new(program);
-        command.args([
-            "agents",
-            "--api",
-            api,
-            "--count",
-            &count.to_string(),
-            "--prefix",
-            &prefix.to_string(),
-        ]);
-        command.arg("--launches").arg(&launches).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start the herd")?;
-        let lines = BufReader::new(child.stdout.take().context("the herd says nothing")?);
+    fn start(plan: &Plan<'_>, prefix: char, count: usize) -> Result<Self, HerdError> {
+        let launches = plan.directory.join(format!("launches-{prefix}"));
+        let mut command = (plan.command)();
+        command.args(["agents", "--api", plan.api, "--count", &count.to_string()]);
+        command.args(["--prefix", &prefix.to_string(), "--launches"]).arg(&launches);
+        if plan.are_closed {
+            command.arg("--closed");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let lines = BufReader::new(child.stdout.take().expect("it was asked for"));
         let last = Arc::new(Mutex::new(Tally::default()));
         let heard = Arc::clone(&last);
         // Ends with the process.
