@@ -93,8 +93,6 @@ impl Copy {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         let (mut doubt, begun) = (None, self.image().revision());
         if begun != Revision::ZERO {
-            // For those who look at what there is when they are told that there is something.
-            self.reached.send_modify(|_| {});
             doubt = self.attend(begun.next()).await;
         }
         loop {

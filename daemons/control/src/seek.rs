@@ -135,6 +135,8 @@ impl Reactor {
         };
         let mut reached = self.copy.as_ref().map(Copy::reached);
         let mut moved = self.copy.as_ref().map(Copy::reached);
+        // The copy may begin with something.
+        reached.iter_mut().for_each(watch::Receiver::mark_changed);
         self.tell_standing();
         let regained = loop {
             let ended = self.store.ended();

@@ -113,6 +113,8 @@ pub(crate) fn followed(copy: &Copy, group: &TaskGroup) -> watch::Receiver<Vec<Se
     let (copy, token) = (copy.clone(), group.token());
     group.spawn("list of servers", OnPanic::Log, async move {
         let mut reached = copy.reached();
+        // It may begin with something.
+        reached.mark_changed();
         let following = async {
             while reached.changed().await.is_ok() {
                 let servers = all(&copy.image());
@@ -140,6 +142,22 @@ mod tests {
     use crate::name::tests::server;
 
     const DEADLINE: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_copy_that_begins_with_something_tells_of_the_servers_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(Embedded::open(directory.path(), Options::default()).await.unwrap());
+        let record = Commit::new().put(keys::under(keys::SERVERS, "s1"), server(1).to_bytes());
+        store.commit(record).await.unwrap();
+        let image = Image::read(store.as_ref()).await.unwrap();
+        let group = TaskGroup::new("test");
+        let copy = Copy::follow(Arc::clone(&store), image, &group);
+        let mut known = followed(&copy, &group);
+        let waiting = known.wait_for(|servers| servers.len() == 1);
+        tokio::time::timeout(DEADLINE, waiting).await.expect("in time").unwrap();
+        assert_eq!(group.shutdown(DEADLINE).await, Vec::<String>::new());
+    }
 
     #[tokio::test]
     async fn a_record_that_is_gone_comes_back_while_its_server_lives() {
