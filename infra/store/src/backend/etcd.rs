@@ -15,8 +15,8 @@
 //!
 //! A member that dies costs a reconnect. Without a majority nothing is written: requests fail after the deadline, then
 //! at once, until etcd is back. A write whose answer is lost is reported as of unknown outcome, never repeated.
-//! Compaction of history concerns the whole etcd: whoever leads lets it forget what is older than some minutes, or the
-//! history would fill etcd's quota, after which nothing can be written. How far the store is in batches of others is told as rarely as etcd
+//! Compaction of history concerns the whole etcd: whoever leads lets it forget what is older than some minutes, or was
+//! followed by a quarter of a GiB, or the history would fill etcd's quota, after which nothing can be written. How far the store is in batches of others is told as rarely as etcd
 //! says it (`--experimental-watch-progress-notify-interval`, ten minutes by default).
 
 mod address;
@@ -48,6 +48,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
+use kogge_host::tasks::OnPanic;
 use tokio::time::Instant;
 
 use crate::{
@@ -82,6 +83,7 @@ impl Etcd {
     /// agree with the others).
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let (link, keys) = open::open(config).await?;
+        link.tasks.spawn("growth of etcd", OnPanic::Log, history::observe(Arc::clone(&link)));
         Ok(Self { link, keys, history: Arc::default() })
     }
 }

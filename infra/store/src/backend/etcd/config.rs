@@ -24,6 +24,9 @@ pub struct Config {
     /// How much history whoever leads leaves: at least so long, at most twice that. Without, etcd keeps all of it until its
     /// quota is used up.
     pub history: Duration,
+    /// By how many bytes history may grow: when more is written in a shorter time, less of it is left. etcd's quota is
+    /// 2 GiB, unless it was told otherwise.
+    pub history_bytes: u64,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Config {
             request_deadline: Duration::from_secs(5),
             leadership_ttl: Duration::from_secs(3),
             history: Duration::from_secs(5 * 60),
+            history_bytes: 256 << 20,
         }
     }
 }

@@ -3,26 +3,77 @@
 //! A compaction at revision `c` leaves every key as it was at `c`, but forgets keys that were deleted at `c`. So the
 //! oldest revision whose batch is surely whole is `c + 1`.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{CommitError, Consistency, ReadError, Revision};
 
+use super::config::Config;
 use super::follow::Feed;
 use super::keyspace::Keyspace;
 use super::link::{Effort, Failure, Link};
 use super::read::{self, ask, unavailable};
 use super::transaction::as_commit_error;
 use super::verdict::Denial;
-use super::wire::{self, CompactionRequest, RangeRequest};
+use super::wire::{self, CompactionRequest, RangeRequest, StatusResponse};
+
+/// In the usual span.
+const LOOKS: u32 = 30;
 
 /// The last compaction heard of.
 #[derive(Debug, Default)]
 pub(super) struct History {
     compacted: AtomicU64,
+}
+
+/// How far etcd was at a time, and how large.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: Instant,
+    revision: Revision,
+    bytes: u64,
+}
+
+impl Mark {
+    fn of(member: &StatusResponse) -> Self {
+        let bytes = u64::try_from(member.db_size_in_use).unwrap_or(0);
+        Self { at: Instant::now(), revision: wire::revision_of(member.header.as_ref()), bytes }
+    }
+}
+
+/// How etcd has grown, in a mark for each look, oldest first: also those of the time before this server led.
+#[derive(Debug, Default)]
+pub(super) struct Growth(Mutex<VecDeque<Mark>>);
+
+impl Growth {
+    fn marks(&self) -> MutexGuard<'_, VecDeque<Mark>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, config: &Config, mark: Mark) {
+        let mut marks = self.marks();
+        while marks.front().is_some_and(|oldest| mark.at - oldest.at > 2 * config.history) {
+            marks.pop_front();
+        }
+        marks.push_back(mark);
+    }
+
+    /// The newest revision before which etcd may forget everything: another one after the usual span, and sooner if
+    /// much was written since. `compacted` is when that was last done.
+    fn forgettable(&self, config: &Config, compacted: Option<Instant>) -> Option<Revision> {
+        let mut marks = self.marks();
+        let newest = *marks.back()?;
+        let is_time = compacted.is_none_or(|compacted| newest.at.duration_since(compacted) >= config.history);
+        let is_old = |mark: &Mark| is_time && newest.at - mark.at >= config.history;
+        let is_much = |mark: &Mark| newest.bytes.saturating_sub(mark.bytes) >= config.history_bytes;
+        let last = marks.iter().rposition(|mark| is_old(mark) || is_much(mark))?;
+        marks.drain(..=last).last().map(|mark| mark.revision)
+    }
 }
 
 impl History {
@@ -55,27 +106,44 @@ impl History {
     }
 }
 
-/// Lets etcd forget what is older than the configured span, again and again, until the lead is lost or the engine closed.
-pub(super) async fn keep_short(link: Arc<Link>, keys: Keyspace, lost: CancellationToken) {
-    let (span, closed) = (link.config.history, link.tasks.token());
-    let mut before = None;
+/// Looks at how far etcd is, and how large, until the engine is closed: who leads later knows what it may let go.
+pub(super) async fn observe(link: Arc<Link>) {
+    let (pause, closed) = (between_looks(&link.config), link.tasks.token());
     loop {
-        match read::head(&link, &keys).await {
-            Ok(head) => {
-                if let Some(before) = before.replace(head)
-                    && let Err(error) = compact(&link, &keys, before).await
-                {
-                    tracing::warn!(%error, %before, "etcd keeps its history, which fills its quota in the end");
-                }
+        match read::member(&link).await {
+            Ok(member) => link.growth.note(&link.config, Mark::of(&member)),
+            Err(error) => tracing::debug!(%error, "how large etcd is cannot be told"),
+        }
+        tokio::select! {
+            () = closed.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// Lets etcd forget what is older than the configured span, or was followed by too much, again and again, until the lead
+/// is lost or the engine closed.
+pub(super) async fn keep_short(link: Arc<Link>, keys: Keyspace, lost: CancellationToken) {
+    let (pause, closed) = (between_looks(&link.config), link.tasks.token());
+    let mut compacted = None;
+    loop {
+        if let Some(before) = link.growth.forgettable(&link.config, compacted) {
+            compacted = Some(Instant::now());
+            if let Err(error) = compact(&link, &keys, before).await {
+                tracing::warn!(%error, %before, "etcd keeps its history, which fills its quota in the end");
             }
-            Err(error) => tracing::debug!(%error, "etcd forgets nothing now"),
         }
         tokio::select! {
             () = lost.cancelled() => return,
             () = closed.cancelled() => return,
-            () = sleep(span) => {}
+            () = sleep(pause) => {}
         }
     }
+}
+
+/// 10 s with the usual span.
+fn between_looks(config: &Config) -> Duration {
+    (config.history / LOOKS).max(Duration::from_millis(50))
 }
 
 /// Makes etcd forget what was before `before`, of all clouds in it.
@@ -98,5 +166,56 @@ pub(super) async fn compact(link: &Link, keys: &Keyspace, before: Revision) -> R
         // Somebody was faster, or an earlier try came through.
         Ok(()) | Err(Failure::Refused { denial: Denial::Compacted, .. }) => Ok(()),
         Err(failure) => Err(as_commit_error(failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::Endpoint;
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Marks of (seconds, revision, MiB), with a span of 300 s and 256 MiB.
+    fn growth(marks: &[(u64, u64, u64)], begin: Instant) -> (Growth, Config) {
+        let config = Config::new(Vec::<Endpoint>::new(), "kogge");
+        let growth = Growth::default();
+        for (seconds, revision, mib) in marks {
+            let at = begin + Duration::from_secs(*seconds);
+            growth.note(&config, Mark { at, revision: Revision::new(*revision), bytes: mib * MIB });
+        }
+        (growth, config)
+    }
+
+    #[test]
+    fn what_is_old_or_was_followed_by_much_is_forgotten() {
+        let begin = Instant::now();
+        let cases: [(&[(u64, u64, u64)], Option<u64>, Option<u64>); 8] = [
+            (&[], None, None),
+            (&[(0, 1, 10), (290, 2, 20)], None, None),
+            (&[(0, 1, 10), (10, 2, 20), (305, 3, 30)], None, Some(1)),
+            // Not twice in one span,
+            (&[(0, 1, 10), (10, 2, 20), (305, 3, 30)], Some(10), None),
+            (&[(0, 1, 10), (10, 2, 20), (315, 3, 30)], Some(10), Some(2)),
+            // unless much was written.
+            (&[(0, 1, 10), (10, 2, 20), (20, 3, 30), (30, 4, 280)], Some(10), Some(2)),
+            // What was larger before it was compacted hides nothing.
+            (&[(0, 1, 900), (10, 2, 20), (20, 3, 30), (30, 4, 280)], Some(10), Some(2)),
+            // Nobody led for long.
+            (&[(0, 1, 0), (100, 2, 0), (650, 3, 0), (701, 4, 0)], None, None),
+        ];
+        for (marks, compacted, expected) in cases {
+            let (growth, config) = growth(marks, begin);
+            let compacted = compacted.map(|seconds| begin + Duration::from_secs(seconds));
+            let found = growth.forgettable(&config, compacted);
+            assert_eq!(found, expected.map(Revision::new), "{marks:?} {compacted:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_forgotten_is_not_forgotten_again() {
+        let (growth, config) = growth(&[(0, 1, 0), (10, 2, 300)], Instant::now());
+        assert_eq!(growth.forgettable(&config, None), Some(Revision::new(1)));
+        assert_eq!(growth.forgettable(&config, None), None);
     }
 }

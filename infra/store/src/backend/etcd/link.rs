@@ -22,6 +22,7 @@ use tonic::Status;
 use crate::Unavailable;
 
 use super::config::Config;
+use super::history::Growth;
 use super::line::Line;
 use super::members::{Members, Unreached};
 use super::token::Tokens;
@@ -70,6 +71,7 @@ pub(super) struct Link {
     /// The last call of all failed for want of a member.
     is_away: AtomicBool,
     writes: Semaphore,
+    pub(super) growth: Growth,
 }
 
 impl Link {
@@ -84,6 +86,7 @@ impl Link {
             farewells: TaskTracker::new(),
             is_away: AtomicBool::new(false),
             writes: Semaphore::new(WRITES_AT_ONCE),
+            growth: Growth::default(),
         }
     }
 

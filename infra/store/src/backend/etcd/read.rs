@@ -6,7 +6,7 @@ use super::history::History;
 use super::keyspace::Keyspace;
 use super::link::{Effort, Failure, Link};
 use super::verdict::Denial;
-use super::wire::{self, MemberListRequest, RangeRequest, RangeResponse, StatusRequest};
+use super::wire::{self, MemberListRequest, RangeRequest, RangeResponse, StatusRequest, StatusResponse};
 
 /// Entries asked for at first. Values can have 512 KiB, and etcd makes an answer whole in its memory.
 const FIRST_ENTRIES: usize = 64;
@@ -148,13 +148,7 @@ pub(super) async fn status(link: &Link, keys: &Keyspace, history: &History) -> R
         ..RangeRequest::default()
     };
     let counted = ask(link, Consistency::Linearizable, all).await.map_err(unavailable)?;
-    let member = link
-        .call(Effort::Repeat, |line| async move {
-            let request = line.request(StatusRequest {});
-            line.maintenance().status(request).await.map(tonic::Response::into_inner)
-        })
-        .await
-        .map_err(unavailable)?;
+    let member = member(link).await?;
     Ok(Status {
         engine: "etcd",
         revision: wire::revision_of(counted.header.as_ref()),
@@ -164,6 +158,16 @@ pub(super) async fn status(link: &Link, keys: &Keyspace, history: &History) -> R
         epoch: None,
         leader: leader_name(link, member.leader).await,
     })
+}
+
+/// What a member says of itself.
+pub(super) async fn member(link: &Link) -> Result<StatusResponse, ReadError> {
+    link.call(Effort::Repeat, |line| async move {
+        let request = line.request(StatusRequest {});
+        line.maintenance().status(request).await.map(tonic::Response::into_inner)
+    })
+    .await
+    .map_err(unavailable)
 }
 
 /// The leading member's name, or its number where members have no names or are not shown.

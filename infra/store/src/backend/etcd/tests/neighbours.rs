@@ -93,6 +93,24 @@ async fn whoever_leads_lets_etcd_forget() {
     leadership.resign();
 }
 
+/// The span is over long after the test.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_forgets_sooner_when_much_is_written() {
+    let server = Server::new();
+    server.start();
+    let config = Config { history: Duration::from_secs(120), history_bytes: 4 << 20, ..server.config() };
+    let store = Etcd::open(config).await.unwrap();
+    let _leadership = store.campaign("lead", "one".into()).await.unwrap();
+    let first = store.commit(Commit::new().put("k", "0")).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while store.status().await.unwrap().oldest <= first {
+        assert!(Instant::now() < deadline, "all is remembered");
+        for _ in 0..16 {
+            store.commit(Commit::new().put("k", vec![b'x'; 64 << 10])).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_oldest_revision_follows_compactions_by_anybody() {
     let server = Server::new();
