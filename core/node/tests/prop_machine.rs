@@ -1,7 +1,7 @@
 //! A node against a machine and a control that do everything in any order: what must hold always, and what must come
 //! about once nothing interferes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +93,9 @@ struct Machine {
     /// What was granted through the present agent process.
     leases: BTreeMap<TaskId, Timestamp>,
     is_connected: bool,
+    /// What the node is to be told when it has had its way with what it was told before.
+    inputs: VecDeque<Input>,
+    is_feeding: bool,
 }
 
 fn id(task: u8) -> TaskId {
@@ -152,6 +155,8 @@ impl Machine {
             started: BTreeMap::new(),
             leases: BTreeMap::new(),
             is_connected: false,
+            inputs: VecDeque::new(),
+            is_feeding: false,
         }
     }
 
@@ -293,10 +298,11 @@ impl Machine {
         self.agent_dies(self.boot + 1);
     }
 
-    /// The agent's process ends and comes back; starts in progress come to nothing.
+    /// The agent's process ends and comes back; starts in progress come to nothing, and what is there without a record
+    /// is cleared away first.
     fn agent_dies(&mut self, boot: u32) {
         self.boot = boot;
-        self.really.retain(|_, really| *really != Really::Starting);
+        self.really.retain(|task, really| *really != Really::Starting && self.disk.contains_key(task));
         self.cancelled.clear();
         self.probes.clear();
         self.leases.clear();
@@ -321,7 +327,19 @@ impl Machine {
         }
     }
 
+    /// One input after the other: what an effect brings about is told when all effects before it are done.
     fn feed(&mut self, input: Input) {
+        self.inputs.push_back(input);
+        if std::mem::replace(&mut self.is_feeding, true) {
+            return;
+        }
+        while let Some(input) = self.inputs.pop_front() {
+            self.tell(input);
+        }
+        self.is_feeding = false;
+    }
+
+    fn tell(&mut self, input: Input) {
         let mut effects = Effects::new();
         self.node.handle(self.now, input, &mut effects);
         for effect in effects {
@@ -448,6 +466,32 @@ impl Machine {
     }
 }
 
+fn play(steps: impl IntoIterator<Item = Step>) {
+    let mut machine = Machine::new();
+    steps.into_iter().for_each(|step| machine.take(step));
+    machine.settle();
+}
+
+#[test]
+fn what_is_killed_the_moment_it_runs_is_told_as_running_first() {
+    play([Step::Connect(true), Step::Launch(4), Step::StartSucceeds(4), Step::Kill(4, 0)]);
+}
+
+#[test]
+fn what_ended_and_lost_its_record_with_the_power_starts_anew() {
+    play([
+        Step::Connect(true),
+        Step::Launch(1),
+        Step::Connect(false),
+        Step::StartSucceeds(1),
+        Step::Exits(1),
+        Step::LosesPower(2),
+        Step::Connect(true),
+        Step::Launch(1),
+        Step::StartSucceeds(1),
+    ]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -455,10 +499,6 @@ proptest! {
     fn whatever_happens_each_task_runs_once_and_its_end_is_told(
         steps in proptest::collection::vec(step(), 0..150)
     ) {
-        let mut machine = Machine::new();
-        for step in steps {
-            machine.take(step);
-        }
-        machine.settle();
+        play(steps);
     }
 }
