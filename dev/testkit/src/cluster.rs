@@ -25,7 +25,7 @@ mod mounts;
 mod namespace;
 mod plan;
 mod process;
-mod program;
+pub(crate) mod program;
 mod record;
 mod registry;
 mod switch;

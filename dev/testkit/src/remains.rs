@@ -5,6 +5,8 @@ use std::process::Command;
 
 use kogge_model::digest::Digest;
 
+use crate::cluster::program::to_end;
+
 /// The tag by which a cloud's things on the machine are known.
 #[must_use]
 pub fn tag(data: &Path) -> String {
@@ -55,7 +57,7 @@ fn lines_with(file: &str, needles: &[&str], what: &str) -> Vec<String> {
 }
 
 fn command_lines(program: &str, words: &[&str], needle: &str, what: &str) -> Vec<String> {
-    let Ok(output) = Command::new(program).args(words).output() else { return Vec::new() };
+    let Ok(output) = to_end(Command::new(program).args(words)) else { return Vec::new() };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().filter(|line| line.contains(needle)).map(|line| format!("{what} {line}")).collect()
 }

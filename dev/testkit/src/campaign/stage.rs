@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::exchange::Answer;
 use super::register::Door;
 use super::{Dice, Miss, Register, Requests, Tasks, Trial};
+use crate::cluster::program::output;
 use crate::cluster::{Bed, Engine, Fault, Plan, ProcessId, ProcessState, Role, words};
 use crate::herd::Herd;
 use crate::{image, wait};
@@ -354,17 +355,8 @@ fn load_image(bed: &Bed) -> Result<(), Miss> {
 pub fn kogge(bed: &Bed, server: &str, words: &[&str]) -> Result<String, Miss> {
     let node = bed.node(server)?;
     let mut command = node.network().command(bed.record().directory.join("bin/kogge"));
-    command
-        .args(words)
-        .env(words::DATA, &node.data)
-        .env_remove(words::API)
-        .stdin(std::process::Stdio::null());
-    let failed = |said: &dyn std::fmt::Display| Miss::new(format!("kogge {}: {said}", words.join(" ")));
-    let output = command.output().map_err(|error| failed(&error))?;
-    if !output.status.success() {
-        return Err(failed(&String::from_utf8_lossy(&output.stderr).trim()));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    command.args(words).env(words::DATA, &node.data).env_remove(words::API);
+    Ok(output(&mut command)?)
 }
 
 fn deploy_web(door: &Door) -> Result<(), Miss> {

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::wait;
 
+/// How long killed children may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Machines that are joined by a switch. Ended when dropped, unless [`Bed::keep`] is called.
 #[derive(Debug)]
 pub struct Bed {
@@ -308,8 +311,11 @@ impl Bed {
             // Shells of people in the clients' network would hold it.
             super::machine::kill_in(network)?;
         }
-        self.children.iter_mut().for_each(|child| drop(child.wait()));
-        self.children.clear();
+        // What does not go away keeps something, which the last look tells.
+        let _ = wait::within(PATIENCE, || {
+            self.reap();
+            self.children.is_empty().then_some(())
+        });
         mounts::remove(&self.record.directory);
         machines.iter().for_each(Machine::clear);
         for network in &networks {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, umount2};
 
@@ -11,6 +12,8 @@ use super::program::run;
 
 /// Takes the room; nobody but us knows what it is.
 const BALLAST: &str = "ballast";
+/// How long that may take on a slow disk.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a file system of so many MiB in `image` and mounts it at `at`.
 pub(crate) fn create(image: &Path, at: &Path, mib: u64) -> Result<(), BedError> {
@@ -27,9 +30,11 @@ pub(crate) fn fill(at: &Path) -> Result<(), BedError> {
     let file = at.join(BALLAST);
     let cannot = || BedError::file("write", &file);
     let mut ballast = File::options().create(true).append(true).open(&file).map_err(cannot())?;
+    let deadline = Instant::now() + PATIENCE;
     for size in [1 << 20, 4096, 1] {
         let block = vec![0; size];
-        loop {
+        // Where somebody makes room all the while, full is never reached.
+        while Instant::now() < deadline {
             match ballast.write_all(&block).and_then(|()| ballast.sync_data()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => break,
@@ -37,7 +42,11 @@ pub(crate) fn fill(at: &Path) -> Result<(), BedError> {
             }
         }
     }
-    Ok(())
+    if Instant::now() < deadline {
+        return Ok(());
+    }
+    let (what, said) = (format!("{} is full", at.display()), String::new());
+    Err(BedError::NotReady { what, waited: PATIENCE, said })
 }
 
 /// Gives the room back.

@@ -72,7 +72,7 @@ impl Growth {
         let is_old = |mark: &Mark| is_time && newest.at - mark.at >= config.history;
         let is_much = |mark: &Mark| newest.bytes.saturating_sub(mark.bytes) >= config.history_bytes;
         let last = marks.iter().rposition(|mark| is_old(mark) || is_much(mark))?;
-        marks.drain(..=last).last().map(|mark| mark.revision)
+        marks.drain(..=last).next_back().map(|mark| mark.revision)
     }
 }
 
@@ -187,10 +187,13 @@ mod tests {
         (growth, config)
     }
 
+    /// When (in seconds), at which revision, how large (in MiB).
+    type Marks = &'static [(u64, u64, u64)];
+
     #[test]
     fn what_is_old_or_was_followed_by_much_is_forgotten() {
         let begin = Instant::now();
-        let cases: [(&[(u64, u64, u64)], Option<u64>, Option<u64>); 8] = [
+        let cases: [(Marks, Option<u64>, Option<u64>); 8] = [
             (&[], None, None),
             (&[(0, 1, 10), (290, 2, 20)], None, None),
             (&[(0, 1, 10), (10, 2, 20), (305, 3, 30)], None, Some(1)),
