@@ -64,6 +64,24 @@ fn a_killed_node_is_gone_and_starts_again_as_before() {
     bed.down().unwrap();
 }
 
+/// Whoever is paused on its way to its machine was found there neither to go on nor to be ended.
+#[test]
+fn a_node_that_is_paused_as_soon_as_it_starts_goes_on_and_ends() {
+    let mut bed = bed();
+    for _ in 0..3 {
+        bed.start("a1").unwrap();
+        bed.fault("a1", &Fault::Pause { with_tasks: false }).unwrap();
+        assert!(bed.node("a1").unwrap().network().holds(bed.node("a1").unwrap().process().unwrap()));
+        bed.fault("a1", &Fault::Resume).unwrap();
+        assert_eq!(bed.node("a1").unwrap().state(), ProcessState::Running);
+        await_answer(&bed);
+        bed.fault("a1", &Fault::Kill { with_tasks: false }).unwrap();
+    }
+    bed.start("a1").unwrap();
+    bed.fault("a1", &Fault::Pause { with_tasks: false }).unwrap();
+    bed.down().unwrap();
+}
+
 #[test]
 fn a_paused_node_is_silent_until_it_goes_on() {
     let mut bed = bed();

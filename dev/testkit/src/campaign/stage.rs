@@ -11,7 +11,7 @@ use super::exchange::Answer;
 use super::register::Door;
 use super::{Dice, Miss, Register, Requests, Tasks, Trial};
 use crate::cluster::program::output;
-use crate::cluster::{Bed, Engine, Fault, Plan, ProcessId, ProcessState, Role, words};
+use crate::cluster::{Bed, Engine, Fault, Node, Plan, ProcessId, ProcessState, Role, words};
 use crate::herd::Herd;
 use crate::{image, wait};
 
@@ -68,8 +68,7 @@ impl Stage {
         let doors = doors(bed)?;
         load_image(bed)?;
         deploy_web(&doors[0])?;
-        let router =
-            bed.nodes(Role::Agent).last().map(|node| SocketAddr::from((node.address, words::ROUTER_PORT)));
+        let router = bed.nodes(Role::Agent).last().map(|node| router(node));
         let router = router.ok_or_else(|| Miss::new("there is no agent"))?;
         let requests = Requests::start(&bed.client(), router, "web.localhost")?;
         let register = Register::start(&doors)?;
@@ -222,6 +221,19 @@ impl Stage {
         Ok(took)
     }
 
+    /// Waits until an agent that was started again has opened its door and is ready. Servers that have not missed it yet
+    /// say that it is ready all the while.
+    ///
+    /// # Errors
+    /// When it is not within `limit`, each.
+    pub fn returned(&self, agent: &str, limit: Duration) -> Result<Duration, Miss> {
+        let (door, client) = (router(self.bed.node(agent)?), self.bed.client());
+        let (_, open) = self.until(&format!("{agent} routes"), limit, |_| {
+            client.connect(door, PATIENCE).map(drop).map_err(|error| Miss::new(error.to_string()))
+        })?;
+        Ok(open + self.node_is(agent, "ready", limit)?)
+    }
+
     /// Instances of the users' service, as they are told.
     ///
     /// # Errors
@@ -330,9 +342,14 @@ impl Stage {
     }
 }
 
+/// Where an agent routes requests.
+fn router(agent: &Node) -> SocketAddr {
+    SocketAddr::from((agent.address, words::ROUTER_PORT))
+}
+
 /// Of all servers.
 fn doors(bed: &Bed) -> Result<Vec<Door>, Miss> {
-    let door = |node: &&crate::cluster::Node| {
+    let door = |node: &&Node| {
         let url = node.doors.get("api")?.strip_prefix("http://")?;
         let at = url.trim_end_matches('/').parse().ok()?;
         Some(Door { server: node.name.clone(), network: node.network(), at })

@@ -230,7 +230,7 @@ impl Bed {
         self.start_once(name, launch)
     }
 
-    /// Starts the process of a node in another way, this time.
+    /// Starts the process of a node in another way, this time. It is on its machine when this returns, or has ended.
     ///
     /// # Errors
     /// When it runs already, or cannot be started.
@@ -249,7 +249,21 @@ impl Bed {
         let node = self.record.node_mut(name)?;
         node.pid = process.map(|process| process.pid);
         node.started = process.map(|process| process.started);
-        self.save()
+        self.save()?;
+        self.has_entered(name)
+    }
+
+    /// What happens to a node happens on its machine: its process is not met outside, on its way there.
+    fn has_entered(&mut self, name: &str) -> Result<(), BedError> {
+        let entered = |node: &Node| {
+            let is_in = node.process().is_some_and(|process| node.network().holds(process));
+            if is_in { Ok(()) } else { Err("it is on its way".to_owned()) }
+        };
+        match self.ready(name, "is on its machine", PATIENCE, entered) {
+            // Whoever waits for what it does sees that, and what it said.
+            Err(BedError::Ended { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     /// Waits until `look` has an answer about a node; until then it says why not.
@@ -314,6 +328,7 @@ impl Bed {
         // What does not go away keeps something, which the last look tells.
         let _ = wait::within(PATIENCE, || {
             self.reap();
+            self.children.iter_mut().for_each(|child| drop(child.kill()));
             self.children.is_empty().then_some(())
         });
         mounts::remove(&self.record.directory);

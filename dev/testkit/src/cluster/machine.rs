@@ -24,6 +24,7 @@ pub(crate) struct Machine {
     data: PathBuf,
     tag: String,
     network: Namespace,
+    process: Option<ProcessId>,
 }
 
 impl Machine {
@@ -33,6 +34,7 @@ impl Machine {
             data: node.data.clone(),
             tag: remains::tag(&node.data),
             network: node.network(),
+            process: node.process(),
         }
     }
 
@@ -41,12 +43,16 @@ impl Machine {
         Path::new("/run/kogge").join(&self.tag)
     }
 
-    /// All processes in the node's network, among its mounts, in its cgroups, and those that they started.
+    /// The node's process, also while it is on its way in, all in the node's network, among its mounts, in its cgroups,
+    /// and those that they started.
     pub(crate) fn processes(&self) -> Vec<ProcessId> {
         let own = std::process::id();
         let mut others = process::all();
         others.retain(|process| process.pid != own);
         let is_its = |process: &ProcessId| {
+            if self.process == Some(*process) {
+                return true;
+            }
             let groups = fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).unwrap_or_default();
             groups.contains(&self.tag) || self.network.holds(*process)
         };

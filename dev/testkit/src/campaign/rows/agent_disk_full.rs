@@ -35,7 +35,7 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
     stage.untouched(&tasks)?;
     // Whoever starts anew finds no room, and takes over what runs.
     stage.fault("a1", &Fault::Restart { program: None })?;
-    stage.node_is("a1", "ready", super::BACK)?;
+    stage.returned("a1", super::BACK)?;
     stage.untouched(&tasks)?;
     let (lost, killed) = (tasks.on("a1"), Instant::now());
     if lost.0.is_empty() {

@@ -17,7 +17,7 @@ fn play(stage: &mut Stage) -> Result<String, Miss> {
     let died = stage.fault("a1", &Fault::Kill { with_tasks: false })?;
     linger(stage.dice.span(Duration::from_millis(10), SHORT / 2));
     stage.fault("a1", &Fault::Restart { program: None })?;
-    let back = stage.node_is("a1", "ready", super::BACK)?;
+    let back = stage.returned("a1", super::BACK)?;
     stage.untouched(&tasks)?;
     let paused = stage.fault("a1", &Fault::Pause { with_tasks: false })?;
     let span = stage.dice.span(Duration::from_millis(100), SHORT);
