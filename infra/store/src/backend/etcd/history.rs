@@ -36,23 +36,41 @@ pub(super) struct History {
 struct Mark {
     at: Instant,
     revision: Revision,
+    /// What lies in etcd, whoever wrote it; what was forgotten is no longer in it.
     bytes: u64,
+    /// What this server has written since it was started.
+    written: u64,
 }
 
 impl Mark {
-    fn of(member: &StatusResponse) -> Self {
+    fn of(member: &StatusResponse, written: u64) -> Self {
         let bytes = u64::try_from(member.db_size_in_use).unwrap_or(0);
-        Self { at: Instant::now(), revision: wire::revision_of(member.header.as_ref()), bytes }
+        Self { at: Instant::now(), revision: wire::revision_of(member.header.as_ref()), bytes, written }
+    }
+
+    /// At least so much was written since `older`. The size alone tells too little once etcd forgets as much as is
+    /// written, and what this server has written too little when others led.
+    fn since(&self, older: &Self) -> u64 {
+        let grown = self.bytes.saturating_sub(older.bytes);
+        grown.max(self.written - older.written)
     }
 }
 
 /// How etcd has grown, in a mark for each look, oldest first: also those of the time before this server led.
 #[derive(Debug, Default)]
-pub(super) struct Growth(Mutex<VecDeque<Mark>>);
+pub(super) struct Growth {
+    marks: Mutex<VecDeque<Mark>>,
+    written: AtomicU64,
+}
 
 impl Growth {
     fn marks(&self) -> MutexGuard<'_, VecDeque<Mark>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many bytes were sent to be written.
+    pub(super) fn write(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn note(&self, config: &Config, mark: Mark) {
@@ -70,7 +88,7 @@ impl Growth {
         let newest = *marks.back()?;
         let is_time = compacted.is_none_or(|compacted| newest.at.duration_since(compacted) >= config.history);
         let is_old = |mark: &Mark| is_time && newest.at - mark.at >= config.history;
-        let is_much = |mark: &Mark| newest.bytes.saturating_sub(mark.bytes) >= config.history_bytes;
+        let is_much = |mark: &Mark| newest.since(mark) >= config.history_bytes;
         let last = marks.iter().rposition(|mark| is_old(mark) || is_much(mark))?;
         marks.drain(..=last).next_back().map(|mark| mark.revision)
     }
@@ -111,7 +129,10 @@ pub(super) async fn observe(link: Arc<Link>) {
     let (pause, closed) = (between_looks(&link.config), link.tasks.token());
     loop {
         match read::member(&link).await {
-            Ok(member) => link.growth.note(&link.config, Mark::of(&member)),
+            Ok(member) => {
+                let written = link.growth.written.load(Ordering::Relaxed);
+                link.growth.note(&link.config, Mark::of(&member, written));
+            }
             Err(error) => tracing::debug!(%error, "how large etcd is cannot be told"),
         }
         tokio::select! {
@@ -182,7 +203,8 @@ mod tests {
         let growth = Growth::default();
         for (seconds, revision, mib) in marks {
             let at = begin + Duration::from_secs(*seconds);
-            growth.note(&config, Mark { at, revision: Revision::new(*revision), bytes: mib * MIB });
+            growth
+                .note(&config, Mark { at, revision: Revision::new(*revision), bytes: mib * MIB, written: 0 });
         }
         (growth, config)
     }
@@ -212,6 +234,24 @@ mod tests {
             let compacted = compacted.map(|seconds| begin + Duration::from_secs(seconds));
             let found = growth.forgettable(&config, compacted);
             assert_eq!(found, expected.map(Revision::new), "{marks:?} {compacted:?}");
+        }
+    }
+
+    /// Forgetting makes etcd smaller, which hides how much is written.
+    #[test]
+    fn under_writers_that_never_rest_etcd_grows_no_larger_than_it_may() {
+        let (growth, config) = growth(&[], Instant::now());
+        let (begin, look, pace, mut kept, mut compacted) = (Instant::now(), 10, 20 * MIB, 0, None);
+        for round in 1..=500 {
+            growth.write(usize::try_from(pace).unwrap());
+            let (at, revision) = (begin + Duration::from_secs(round * look), Revision::new(round * 5_000));
+            let (bytes, written) = ((round - kept) * pace, growth.written.load(Ordering::Relaxed));
+            growth.note(&config, Mark { at, revision, bytes, written });
+            if let Some(before) = growth.forgettable(&config, compacted) {
+                (kept, compacted) = (before.get() / 5_000, Some(at));
+            }
+            let most = config.history_bytes + 2 * pace;
+            assert!((round - kept) * pace <= most, "{} MiB after {round} looks", (round - kept) * pace / MIB);
         }
     }
 

@@ -1,6 +1,8 @@
 //! A commit as one etcd transaction: guards are compares, operations are what happens if all hold, and if not the
 //! guarded keys are read in the same transaction, to say which guard did not.
 
+use prost::Message;
+
 use crate::{Commit, CommitError, Guard, LeaseId, Op, Revision, Unavailable};
 
 use super::keyspace::Keyspace;
@@ -22,6 +24,7 @@ pub(super) async fn commit(link: &Link, keys: &Keyspace, commit: &Commit) -> Res
         }
     }
     let request = request(keys, commit);
+    link.growth.write(request.encoded_len());
     // What only reads may be asked again.
     let effort = if commit.ops.is_empty() { Effort::Repeat } else { Effort::Once };
     let answer = link
