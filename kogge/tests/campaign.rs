@@ -53,6 +53,11 @@ fn g8_g11_a_leader_that_nobody_reaches_gives_way() {
 }
 
 #[test]
+fn g8_g11_a_leader_whose_link_carries_small_packets_only_gives_way() {
+    passes("small-packets");
+}
+
+#[test]
 fn g8_a_leader_that_is_slow_while_others_are_not_gives_way() {
     passes("leader-slow");
 }

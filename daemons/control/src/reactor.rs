@@ -72,6 +72,10 @@ pub(crate) struct Wires {
     pub(crate) operators: watch::Sender<Arc<Operators>>,
 }
 
+/// Commits in a row whose answers are lost before another server may try, if there is one. Between two of them the engine
+/// has been read: it is there, its answers are small, and what is large does not get to it (a wrong MTU on the way).
+const MANY_UNANSWERED: u32 = 2;
+
 /// The loop and what it owns.
 pub(crate) struct Reactor {
     pub(crate) cloud: Cloud,
@@ -92,6 +96,8 @@ pub(crate) struct Reactor {
     pub(crate) hearing: Hearing,
     /// How fast it is.
     pub(crate) pace: Arc<Pace>,
+    /// Commits in a row whose answers were lost.
+    pub(crate) unanswered: u32,
 }
 
 /// What comes next.
@@ -244,6 +250,9 @@ impl Reactor {
             return self.after(&error, backoff).await;
         }
         backoff.reset();
+        if writes > 0 {
+            self.unanswered = 0;
+        }
         let took = clock::now().saturating_since(round.now);
         self.cloud.kernel.observe_delay(round.now, took);
         if took >= SLOW_ROUND {
@@ -321,6 +330,19 @@ impl Reactor {
         let reason = Reason::new(error.to_string());
         if matches!(error, CommitError::Conflict { .. }) {
             return Turn::Seek(Seeking { reason, is_dirty: true, ..Seeking::following() });
+        }
+        if matches!(error, CommitError::OutcomeUnknown { .. }) {
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+        if self.unanswered >= MANY_UNANSWERED && self.copy.is_some() {
+            self.unanswered = 0;
+            tracing::warn!(%reason, "the lead is given up: the engine answers other questions, and no commits");
+            return Turn::Seek(Seeking {
+                reason,
+                is_dirty: true,
+                courtesy: leading::COURTESY,
+                ..Seeking::following()
+            });
         }
         tokio::time::sleep(backoff.wait()).await;
         let image = Image::read(self.store.as_ref()).await.map_err(LoadError::from);

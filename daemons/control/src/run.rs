@@ -106,8 +106,7 @@ pub async fn start(
     let is_alone = config.is_alone;
     let beginning = if is_alone { lead(&store, &facts).await? } else { join(&store, &facts).await? };
     let Beginning { record, authority, leadership, is_founder } = beginning;
-    let fence = leadership.as_ref().map_or(0, Leadership::fence);
-    let term = Term(record.term_base.saturating_add(fence));
+    let term = Term(record.term_base.saturating_add(leadership.as_ref().map_or(0, Leadership::fence)));
     let settings = Settings { cluster: record.cluster.clone(), term, is_founder, config };
     let (image, cloud, view) = read(store.as_ref(), settings, leadership.is_some()).await?;
     let copy = (!is_alone).then(|| Copy::follow(Arc::clone(&store), image, group));
@@ -150,6 +149,7 @@ pub async fn start(
         own: facts.server.clone(),
         hearing: Hearing::new(clock::since_boot()),
         pace: Arc::clone(&pace),
+        unanswered: 0,
     };
     group.spawn("control", OnPanic::StopGroup, reactor.run(group.token()));
     let inner = Inner {

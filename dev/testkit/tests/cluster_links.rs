@@ -125,6 +125,24 @@ fn a_loss_takes_its_share_of_the_packets() {
 }
 
 #[test]
+fn packets_over_a_size_get_lost_each_way() {
+    let mut bed = bed();
+    let [a, s] = ["a1", "s1"].map(|name| of_node(bed.node(name).unwrap()));
+    // With 28 bytes of headers.
+    let arrives = |from: &UdpSocket, to: &UdpSocket, bytes: usize| {
+        from.send_to(&vec![7; bytes], to.local_addr().unwrap()).unwrap();
+        to.recv(&mut [0; 2_000]).is_ok_and(|received| received == bytes)
+    };
+    bed.fault("a1", &Fault::Packets(600)).unwrap();
+    for (from, to) in [(&a, &s), (&s, &a)] {
+        assert!(arrives(from, to, 572) && !arrives(from, to, 573));
+    }
+    bed.fault("a1", &Fault::Heal).unwrap();
+    assert!(arrives(&a, &s, 1_400) && arrives(&s, &a, 1_400));
+    bed.down().unwrap();
+}
+
+#[test]
 fn a_rate_slows_both_ways_down_to_it() {
     // Half a MiB in a second, and ten times that otherwise.
     const BYTES: usize = 1 << 20;

@@ -71,6 +71,15 @@ pub fn repeats(socket: &impl AsFd) -> io::Result<u8> {
     Ok(info(socket)?.tcpi_retransmits)
 }
 
+/// The largest piece that one packet to the other machine carries, in bytes, as both machines believe (tcp(7),
+/// `TCP_INFO`): what lies between them may carry less.
+///
+/// # Errors
+/// What the kernel says.
+pub fn segment_bytes(socket: &impl AsFd) -> io::Result<usize> {
+    usize::try_from(info(socket)?.tcpi_snd_mss).map_err(io::Error::other)
+}
+
 fn info(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
     #[expect(unsafe_code, reason = "a structure of plain numbers may be all zeros")]
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -151,6 +160,14 @@ mod tests {
         }
         let info = info(&stream)?;
         Ok((info.tcpi_retransmits, info.tcpi_backoff))
+    }
+
+    #[test]
+    fn a_packet_carries_as_much_as_the_link_allows() -> io::Result<()> {
+        let (_listener, stream) = pair()?;
+        // Loopback carries 64 KiB; no link carries less than what every machine must take (RFC 9293, 3.7.1).
+        assert!((536..=65_536).contains(&segment_bytes(&stream)?));
+        Ok(())
     }
 
     #[test]

@@ -20,6 +20,10 @@ pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 /// Bytes a stream may have waiting to be sent.
 pub(crate) const SEND_BUFFER_BYTES: usize = 256 << 10;
 
+/// What is sent to find out whether large packets arrive: as much as a packet carries that is not split on the widest
+/// links in use (jumbo frames).
+pub(crate) const MAX_WIDE_BYTES: usize = 8_960;
+
 /// Streams at once on one connection; a session and a renewal are two.
 pub(crate) const MAX_STREAMS: u32 = 8;
 

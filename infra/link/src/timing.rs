@@ -20,6 +20,8 @@ pub struct Timing {
     /// And a server for one of an agent: longer. Whether an agent lives is judged by its words; a connection that is
     /// given up too soon has to be made anew while there is much to do already.
     pub keepalive_patience: Duration,
+    /// Between two packets of a server to an agent, and back, that are as large as their connection carries.
+    pub wide: Duration,
     /// Between two tries to connect anew while the connection of the session stands still. Each is given up after eight
     /// times as long.
     pub bypass: Duration,
@@ -57,6 +59,7 @@ impl Default for Timing {
             keepalive_idle: Duration::from_secs(15),
             keepalive_timeout: Duration::from_secs(5),
             keepalive_patience: Duration::from_secs(10),
+            wide: Duration::from_secs(10),
             bypass: Duration::from_millis(200),
             reconnect: Duration::from_secs(2),
             spare: Duration::from_secs(60),

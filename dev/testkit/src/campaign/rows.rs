@@ -21,6 +21,7 @@ mod narrow_links;
 mod one_way;
 mod servers_down;
 mod single_copy;
+mod small_packets;
 mod step_down;
 mod storm;
 mod upgrade;
@@ -56,6 +57,7 @@ pub const ALL: &[Row] = &[
     flapping::MOMENTS,
     lossy_links::ROW,
     narrow_links::ROW,
+    small_packets::ROW,
     wrong_clock::ROW,
     upgrade::ROW,
     wrong_state::ROW,

@@ -40,6 +40,8 @@ pub enum Fault {
     Loss(Percent),
     /// Its link lets no more through, each way.
     Bandwidth(Rate),
+    /// Its link loses packets that are larger, each way, and tells nobody: in bytes, with their headers.
+    Packets(u16),
     /// Its wall clock is wrong.
     Clock(Shift),
     /// Its disk is full.
@@ -70,6 +72,7 @@ impl Bed {
                 self.link(name, |faults| faults.rate = Some(*rate))?;
                 self.switch().limit(name, &self.node(name)?.network(), Some(*rate))
             }
+            Fault::Packets(largest) => self.link(name, |faults| faults.largest = Some(*largest)),
             Fault::Clock(shift) => {
                 let file = self.node(name)?.clock.as_deref();
                 clock::set(file.ok_or_else(|| no_clock(name))?, *shift)

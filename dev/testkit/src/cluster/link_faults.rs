@@ -123,6 +123,9 @@ pub struct LinkFaults {
     /// How much passes, each way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// Larger packets get lost, each way, and nobody is told: in bytes, with their headers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub largest: Option<u16>,
 }
 
 impl LinkFaults {
@@ -145,6 +148,13 @@ impl LinkFaults {
             let _ = writeln!(
                 rules,
                 "    {own} \"{node}\" ether type != arp numgen random mod 10000 < {share} counter drop"
+            );
+        }
+        let Some(largest) = self.largest else { return };
+        for (own, _) in Direction::BOTH.map(ends) {
+            let _ = writeln!(
+                rules,
+                "    {own} \"{node}\" ether type != arp meta length > {largest} counter drop"
             );
         }
     }

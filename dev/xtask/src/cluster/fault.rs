@@ -41,6 +41,8 @@ pub(crate) enum Chore {
     Loss { node: String, percent: Percent },
     /// Lets no more through its link, each way: 500kbit, 10mbit
     Bandwidth { node: String, rate: Rate },
+    /// Loses packets of more than so many bytes on its link, each way, and tells nobody
+    Packets { node: String, bytes: u16 },
     /// Makes its wall clock wrong: +1d, -3h; needs a cluster with --clocks
     #[command(allow_negative_numbers = true)]
     Clock {
@@ -72,6 +74,7 @@ impl Chore {
             }
             Self::Loss { node, percent } => (node, Fault::Loss(*percent)),
             Self::Bandwidth { node, rate } => (node, Fault::Bandwidth(*rate)),
+            Self::Packets { node, bytes } => (node, Fault::Packets(*bytes)),
             Self::Clock { node, shift } => (node, Fault::Clock(*shift)),
             Self::Fill { node } => (node, Fault::Fill),
             Self::Heal { node } => (node, Fault::Heal),

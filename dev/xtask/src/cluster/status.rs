@@ -45,5 +45,6 @@ fn wrong(node: &Node) -> String {
     }
     words.extend(node.faults.loss.map(|share| format!("loses {share}")));
     words.extend(node.faults.rate.map(|rate| format!("at {rate}")));
+    words.extend(node.faults.largest.map(|bytes| format!("loses packets over {bytes} bytes")));
     words.join(", ")
 }

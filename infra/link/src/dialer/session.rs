@@ -19,7 +19,7 @@ use super::spares;
 use super::state::LinkState;
 use super::{AgentEnd, answer, bypass, follow};
 use crate::address::ServerAddress;
-use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES};
+use crate::bounds::{MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_WIDE_BYTES};
 use crate::codec::Codec;
 use crate::refusal::Refusal;
 use crate::wire::{AgentFrame, Call, ControlFrame, Hello, NotLeader, Welcome, agent_frame, control_frame};
@@ -205,6 +205,11 @@ impl Session {
                     return Outcome::Lost { why, leader: leader.parse().ok() };
                 }
                 Some(control_frame::Frame::Refusal(refusal)) => return Outcome::Refused(refusal.into()),
+                // When there is no room, reports are on their way, and it comes again.
+                Some(control_frame::Frame::Wide(mut wide)) => {
+                    wide.truncate(MAX_WIDE_BYTES);
+                    let _ = self.out.try_send(AgentFrame { frame: Some(agent_frame::Frame::Wide(wide)) });
+                }
                 // Newer servers may say more.
                 Some(control_frame::Frame::Welcome(_)) | None => {}
             }

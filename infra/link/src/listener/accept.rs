@@ -108,7 +108,9 @@ impl Reception {
         };
         drop(redirect);
         let authority = self.shared.ports.signer.authority();
-        let caller = Caller::new(from, shown(&stream), authority);
+        // Who cannot know goes on without finding out whether large packets arrive.
+        let segment_bytes = kogge_host::tcp::segment_bytes(stream.get_ref().0).unwrap_or(0);
+        let caller = Caller::new((from, segment_bytes), shown(&stream), authority);
         if caller.is_agent() || caller.server(authority).is_ok() {
             self.serve(stream, caller, self.shared.config.max_message_bytes).await;
             return;

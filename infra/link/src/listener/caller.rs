@@ -14,6 +14,8 @@ use crate::identity::{AuthorityCertificate, Certificate, Look, Role, Untrusted};
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) from: SocketAddr,
+    /// What one packet to it carries, in bytes.
+    pub(crate) segment_bytes: usize,
     /// The certificate shown; the handshake has proved that the key is there, nothing else.
     shown: Option<CertificateDer<'static>>,
     /// Whom it names, if it was good when the connection was made: a signature holds as long as the connection does.
@@ -36,11 +38,11 @@ impl CertifiedAgent {
 impl Caller {
     /// Whoever is at the other end of a new connection.
     pub(crate) fn new(
-        from: SocketAddr,
+        (from, segment_bytes): (SocketAddr, usize),
         shown: Option<CertificateDer<'static>>,
         authority: &AuthorityCertificate,
     ) -> Self {
-        let mut caller = Self { from, shown, known: None };
+        let mut caller = Self { from, segment_bytes, shown, known: None };
         caller.known = caller.agent(authority).ok();
         caller
     }

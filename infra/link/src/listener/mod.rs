@@ -26,6 +26,7 @@ mod shared;
 mod tasks;
 mod tunnel;
 mod waiting;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -39,6 +40,7 @@ use kogge_model::link::FromControl;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bounds::{MAX_FETCHES, MAX_TUNNELS};
@@ -97,6 +99,7 @@ pub fn listen(
         fetches: Arc::new(Semaphore::new(MAX_FETCHES)),
         tunnels: Arc::new(Semaphore::new(MAX_TUNNELS)),
         identity: ArcSwap::from_pointee(identity.clone()),
+        opened: Instant::now(),
         group: group.child("door for agents"),
     });
     keep_certificate(&shared, shown, identity);

@@ -13,6 +13,7 @@ use super::caller::{Caller, CertifiedAgent};
 use super::ports::{Impostor, Leader};
 use super::sessions::{Claimant, Say, Seat};
 use super::shared::Shared;
+use super::wide::Wide;
 use crate::codec::Codec;
 use crate::identity::Untrusted;
 use crate::refusal::{Refusal, RefusalKind};
@@ -42,6 +43,7 @@ pub(super) struct Session {
     out: Out,
     pub(super) codec: Codec,
     certificate_ends: Timestamp,
+    segment_bytes: usize,
     /// The agent presents itself without being asked.
     pub(super) introduces: bool,
 }
@@ -100,6 +102,7 @@ async fn greet(
         out: out.clone(),
         codec: Codec { version, max_bytes: shared.config.max_message_bytes },
         certificate_ends: agent.certificate.not_after(),
+        segment_bytes: caller.segment_bytes,
         introduces: hello.introduces,
         shared: Arc::clone(shared),
     };
@@ -193,6 +196,7 @@ impl Session {
     async fn speak(&self, orders: &mut mpsc::Receiver<Say>) -> Farewell {
         // May tell what the welcome has told already, but loses no change between the two.
         let mut servers = Some(self.shared.ports.servers.clone());
+        let mut wide = Wide::new(self.shared.opened, self.shared.config.timing.wide, self.segment_bytes);
         loop {
             let news = async {
                 match &mut servers {
@@ -205,6 +209,7 @@ impl Session {
                     Some(order) => self.frame(order),
                     None => return Farewell::Silent,
                 },
+                wide = wide.due() => Some(control_frame::Frame::Wide(wide)),
                 changed = news => match changed {
                     Ok(()) => Some(control_frame::Frame::Servers(Servers { addresses: addresses(&self.shared) })),
                     // The list stays as it is.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use kogge_host::tasks::TaskGroup;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::calls::Calls;
 use super::config::ListenerConfig;
@@ -21,5 +22,7 @@ pub(crate) struct Shared {
     pub(crate) tunnels: Arc<Semaphore>,
     /// What this server shows to other servers.
     pub(crate) identity: ArcSwap<Identity>,
+    /// When the door was opened.
+    pub(crate) opened: Instant,
     pub(crate) group: TaskGroup,
 }

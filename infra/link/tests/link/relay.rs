@@ -1,6 +1,7 @@
 //! A way to a server that can be spoiled.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +13,28 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+/// A way through the relay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Way {
+    ToServer,
+    ToAgent,
+}
+
+/// What is carried.
+#[derive(Clone)]
+struct Open {
+    /// Anything at all.
+    is_open: watch::Receiver<bool>,
+    /// At once, each way, in bytes.
+    widest: Arc<[AtomicUsize; 2]>,
+}
+
 /// Carries bytes to a server until it is told to stop; then it keeps all connections and carries nothing.
 pub(crate) struct Relay {
     pub(crate) address: ServerAddress,
     /// Of the connections that come from now on.
     is_open: Arc<Mutex<watch::Sender<bool>>>,
+    widest: Arc<[AtomicUsize; 2]>,
     door: TaskGroup,
     group: TaskGroup,
 }
@@ -27,9 +45,10 @@ impl Relay {
         let address = ServerAddress::from(socket.local_addr().unwrap());
         let (door, group) = (TaskGroup::new("relay's door"), TaskGroup::new("relay"));
         let is_open = Arc::new(Mutex::new(watch::Sender::new(true)));
-        let accepting = accept(socket, server, Arc::clone(&is_open), group.clone());
+        let widest = Arc::new([const { AtomicUsize::new(usize::MAX) }; 2]);
+        let accepting = accept(socket, server, (Arc::clone(&is_open), Arc::clone(&widest)), group.clone());
         door.spawn("relay", OnPanic::StopGroup, accepting);
-        Self { address, is_open, door, group }
+        Self { address, is_open, widest, door, group }
     }
 
     /// Keeps all connections and carries nothing on them, nor on those to come.
@@ -43,6 +62,11 @@ impl Relay {
         there.send_replace(false);
         // Its end would open them again.
         std::mem::forget(there);
+    }
+
+    /// Carries no more than so many bytes at once, on all connections: after more, one carries nothing any more that way.
+    pub(crate) fn narrow(&self, way: Way, bytes: usize) {
+        self.widest[way as usize].store(bytes, Ordering::SeqCst);
     }
 
     /// Refuses connections; those there go on.
@@ -59,23 +83,26 @@ impl Relay {
 async fn accept(
     socket: TcpListener,
     server: SocketAddr,
-    is_open: Arc<Mutex<watch::Sender<bool>>>,
+    (is_open, widest): (Arc<Mutex<watch::Sender<bool>>>, Arc<[AtomicUsize; 2]>),
     group: TaskGroup,
 ) {
     while let Ok((near, _)) = socket.accept().await {
         let (near_in, near_out) = near.into_split();
         let (far_in, far_out) = TcpStream::connect(server).await.unwrap().into_split();
-        let open = is_open.lock().unwrap().subscribe();
-        group.spawn("there", OnPanic::Log, carry(near_in, far_out, open.clone()));
-        group.spawn("back", OnPanic::Log, carry(far_in, near_out, open));
+        let open = Open { is_open: is_open.lock().unwrap().subscribe(), widest: Arc::clone(&widest) };
+        group.spawn("there", OnPanic::Log, carry(near_in, far_out, Way::ToServer, open.clone()));
+        group.spawn("back", OnPanic::Log, carry(far_in, near_out, Way::ToAgent, open));
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut is_open: watch::Receiver<bool>) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut open: Open) {
     let mut bytes = vec![0; 16_384];
     loop {
         let count = from.read(&mut bytes).await.unwrap_or(0);
-        let _ = is_open.wait_for(|is_open| *is_open).await;
+        let _ = open.is_open.wait_for(|is_open| *is_open).await;
+        if count > open.widest[way as usize].load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if count == 0 || to.write_all(&bytes[..count]).await.is_err() {
             return;
         }

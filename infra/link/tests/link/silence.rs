@@ -6,7 +6,7 @@ use kogge_link::{DialerConfig, LinkState, ListenerConfig, Timing};
 use kogge_model::id::AgentId;
 
 use super::bed::{Agent, Cluster, order, soon, timing, until};
-use super::relay::Relay;
+use super::relay::{Relay, Way};
 
 fn quick() -> Timing {
     Timing {
@@ -37,6 +37,36 @@ async fn a_silent_server_is_left_for_another_one() {
     let is_with_two = |state: &LinkState| state.server() == Some(&two.address);
     until(&mut agent.state, is_with_two).await;
     assert!(cut.elapsed() > Duration::from_millis(400), "nobody said that the connection was cut");
+    two.handle.send(&AgentId::new("a1"), order(1));
+    assert_eq!(agent.order().await, order(1));
+    relay.end().await;
+}
+
+#[tokio::test]
+async fn a_server_to_which_only_small_packets_get_is_left_for_another_one() {
+    leaves_a_narrow_link(Way::ToServer).await;
+}
+
+#[tokio::test]
+async fn a_server_from_which_only_small_packets_come_is_left_for_another_one() {
+    leaves_a_narrow_link(Way::ToAgent).await;
+}
+
+async fn leaves_a_narrow_link(way: Way) {
+    let north = Cluster::new("north");
+    let wide = Timing { wide: Duration::from_millis(200), ..quick() };
+    let config = || ListenerConfig { timing: wide, ..Cluster::config() };
+    let (one, two) = (north.server_with(config(), None), north.server_with(config(), None));
+    let relay = Relay::to(one.handle.address());
+    one.servers.send_replace(vec![relay.address.clone(), two.address.clone()]);
+    let config = DialerConfig {
+        timing: quick(),
+        ..DialerConfig::new(north.member("a1"), vec![relay.address.clone()], "1")
+    };
+    let mut agent = Agent::start_with(config);
+    agent.connected().await;
+    relay.narrow(way, 600);
+    until(&mut agent.state, |state| state.server() == Some(&two.address)).await;
     two.handle.send(&AgentId::new("a1"), order(1));
     assert_eq!(agent.order().await, order(1));
     relay.end().await;

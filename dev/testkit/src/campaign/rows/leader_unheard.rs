@@ -55,7 +55,12 @@ fn cut(stage: &mut Stage, leader: &str, peers: &[String]) -> Result<Instant, Mis
 }
 
 /// Waits until the other servers say that one of them leads.
-fn replaced(stage: &Stage, cut_off: &str, since: Instant, limit: Duration) -> Result<Duration, Miss> {
+pub(super) fn replaced(
+    stage: &Stage,
+    cut_off: &str,
+    since: Instant,
+    limit: Duration,
+) -> Result<Duration, Miss> {
     stage.until("another one leads", limit, |stage| {
         let nodes = stage.ask_but(cut_off, "/api/v1/nodes")?.body;
         let leads = |node: &&serde_json::Value| node["leader"] == true && node["name"] != cut_off;
@@ -66,7 +71,7 @@ fn replaced(stage: &Stage, cut_off: &str, since: Instant, limit: Duration) -> Re
 }
 
 /// Waits until all agents have come to another leader.
-fn ready(stage: &Stage, cut_off: &str) -> Result<(), Miss> {
+pub(super) fn ready(stage: &Stage, cut_off: &str) -> Result<(), Miss> {
     stage
         .until("all agents are ready", super::BACK * 2, |stage| {
             let nodes = stage.ask_but(cut_off, "/api/v1/nodes")?.body;
