@@ -27,7 +27,8 @@ impl Wide {
     /// sessions of a server, which `opened` its door then, have their turn at about the same time: if the link of the
     /// server is the narrow one, its agents fall silent together, and none of them is taken for dead alone.
     pub(super) fn new(opened: Instant, every: Duration, segment_bytes: usize) -> Self {
-        let next = first(opened, Instant::now(), every) + jitter(Duration::ZERO, every / 10);
+        // Not at once, for in the beginning there is more to say.
+        let next = turn_after(opened, Instant::now() + every / 2, every) + jitter(Duration::ZERO, every / 10);
         Self { next, every, bytes: segment_bytes.min(MAX_WIDE_BYTES) }
     }
 
@@ -37,20 +38,16 @@ impl Wide {
             std::future::pending::<()>().await;
         }
         sleep_until(self.next).await;
-        self.next = Instant::now().max(self.next) + self.every;
+        // Turns that were missed are left out, and those to come stay the same as other sessions' ones.
+        self.next = turn_after(self.next, Instant::now(), self.every);
         Bytes::from_static(&ZEROS[..self.bytes])
     }
 }
 
-/// The first turn of a session that begins `now`: not at once, for then there is more to say.
-fn first(opened: Instant, now: Instant, every: Duration) -> Instant {
-    let mut turn = opened;
-    let rounds = now.duration_since(opened).as_nanos() / every.as_nanos().max(1);
-    turn += every.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX));
-    while turn < now + every / 2 {
-        turn += every.max(Duration::from_millis(1));
-    }
-    turn
+/// The first of the turns at `turn` and each `every` later that is after `now`.
+fn turn_after(turn: Instant, now: Instant, every: Duration) -> Instant {
+    let passed = now.saturating_duration_since(turn).as_nanos() / every.as_nanos().max(1);
+    turn + every.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1))
 }
 
 #[cfg(test)]
@@ -60,13 +57,13 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(10);
 
     #[test]
-    fn sessions_that_begin_at_different_times_have_the_same_turns() {
+    fn turns_are_the_same_for_whoever_asks_and_missed_ones_are_left_out() {
         let opened = Instant::now();
         for (begun_ms, turn_s) in
-            [(0, 10), (4_999, 10), (5_000, 10), (5_001, 20), (14_000, 20), (99_000, 110)]
+            [(0, 10), (4_999, 10), (9_999, 10), (10_000, 20), (14_000, 20), (99_000, 100)]
         {
-            let begun = opened + Duration::from_millis(begun_ms);
-            assert_eq!(first(opened, begun, EVERY) - opened, Duration::from_secs(turn_s), "{begun_ms} ms");
+            let now = opened + Duration::from_millis(begun_ms);
+            assert_eq!(turn_after(opened, now, EVERY) - opened, Duration::from_secs(turn_s), "{begun_ms} ms");
         }
     }
 
